@@ -1,0 +1,1 @@
+"""One room per backend, the same cupboards in each."""

@@ -1,0 +1,1 @@
+"""The hands: ask, launch, measure, decide, tell, record."""

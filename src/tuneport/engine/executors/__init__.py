@@ -1,0 +1,1 @@
+"""Where trials run: each executor starts, watches and stops them."""

@@ -1,0 +1,224 @@
+"""What came out: measurements, trials, how they ended, and the record of a whole run. Times are POSIX seconds, UTC."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from tuneport.model.study import Objective
+from tuneport.model.word import Scalar, Word
+
+
+class TrialState(StrEnum):
+    """Where a trial is in its life. The names are Vizier's; `failed` is apart from `infeasible`."""
+
+    REQUESTED = "requested"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    STOPPED = "stopped"
+    INFEASIBLE = "infeasible"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the trial's record does not change any more."""
+        return self in _ENDED
+
+
+_ENDED = frozenset({TrialState.SUCCEEDED, TrialState.STOPPED, TrialState.INFEASIBLE, TrialState.FAILED})
+
+
+class FailureKind(StrEnum):
+    """Why a trial has no ordinary result; one vocabulary for every backend."""
+
+    CODE = "code"
+    """The trainer crashed or exited with an error."""
+    METRIC_MISSING = "metric_missing"
+    """It ended well but never gave the primary metric."""
+    INFEASIBLE = "infeasible"
+    """These parameters have no usable result: the metric is not a finite number."""
+    PREEMPTED = "preempted"
+    """Somebody else took its machine or killed its process."""
+    TIMED_OUT = "timed_out"
+    """It ran longer than `trial.timeout`."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """Main or GPU memory did not suffice."""
+    STOPPED_BY_SCHEDULER = "stopped_by_scheduler"
+    """Early stopping gave its place to others."""
+    CANCELLED = "cancelled"
+    """A person, or the end of the run, stopped it."""
+    INFRASTRUCTURE = "infrastructure"
+    """It could not be started, or the machine failed."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may go better, so that `trial.retries` applies."""
+        return self in _RETRYABLE
+
+
+_RETRYABLE = frozenset({FailureKind.CODE, FailureKind.PREEMPTED, FailureKind.OUT_OF_MEMORY, FailureKind.INFRASTRUCTURE})
+
+
+class RunState(StrEnum):
+    """Where a run is in its life."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    INTERRUPTED = "interrupted"
+    """Its driver is gone; it can be resumed."""
+    SUCCEEDED = "succeeded"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over for good."""
+        return self in {RunState.SUCCEEDED, RunState.STOPPED, RunState.FAILED}
+
+
+class Measurement(Word):
+    """What a trial reported at one moment."""
+
+    metrics: dict[str, float]
+    """Metric name to value; NaN and infinities can occur."""
+    step: int | None = None
+    """The trainer's own step or epoch, if it said one."""
+    elapsed: float | None = None
+    """Seconds since the trial's start."""
+
+
+class Failure(Word):
+    """Why a trial has no ordinary result."""
+
+    kind: FailureKind
+    message: str
+    """One sentence for a person."""
+    exit_code: int | None = None
+    """Exit status of the process; negative: the signal that ended it."""
+    last_lines: tuple[str, ...] = ()
+    """The end of its output, at most 20 lines."""
+
+
+class Trial(Word):
+    """One try with one set of parameters."""
+
+    id: int
+    """Counts from 1 within the run."""
+    parameters: dict[str, Scalar]
+    """Active parameters with typed values; fixed ones are not repeated here."""
+    state: TrialState
+    measurements: tuple[Measurement, ...] = ()
+    """Everything that was reported, in order."""
+    final_measurement: Measurement | None = None
+    """The result, chosen by `study.measurement`; None if there is none."""
+    failure: Failure | None = None
+    attempt: int = 1
+    """Which attempt this is; above 1 after retries."""
+    started: float | None = None
+    """When its latest attempt began."""
+    ended: float | None = None
+    """When it ended."""
+    links: dict[str, str] = {}
+    """Name to place: its folder, log, console page, model."""
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The final metrics; empty if there is no result."""
+        return self.final_measurement.metrics if self.final_measurement else {}
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds of the latest attempt, once it has ended."""
+        return None if self.started is None or self.ended is None else self.ended - self.started
+
+
+class StudyResult(Word):
+    """The record of a run."""
+
+    ref: str
+    """Reference by which the run can be found again, such as local:digits-7f3a."""
+    name: str
+    """The job's name."""
+    backend: str
+    state: RunState
+    objectives: tuple[Objective, ...]
+    trials: tuple[Trial, ...]
+    message: str = ""
+    """Why it ended, in one sentence."""
+    created: float | None = None
+    ended: float | None = None
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the best primary metric, the earlier one of equals; None if there is no result."""
+        return best_trial(self.trials, self.objectives[0])
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One flat row per trial: trial, state, parameters, metrics, seconds, failure."""
+        return [record(trial) for trial in self.trials]
+
+
+def record(trial: Trial) -> dict[str, Any]:
+    """One flat row of a table; parameters come as `param.NAME`, metrics as `metric.NAME`."""
+    return {
+        "trial": trial.id,
+        "state": trial.state.value,
+        **{f"param.{name}": value for name, value in trial.parameters.items()},
+        **{f"metric.{name}": value for name, value in trial.metrics.items()},
+        "seconds": trial.duration,
+        "failure": trial.failure.kind.value if trial.failure else None,
+    }
+
+
+def usable(value: float | None) -> bool:
+    """Whether a metric's value can be compared: present and finite."""
+    return value is not None and math.isfinite(value)
+
+
+def best_trial(trials: Iterable[Trial], objective: Objective) -> Trial | None:
+    """The trial with the best final value, the earlier one of equals; failed and infeasible trials never are."""
+    best: Trial | None = None
+    for trial in trials:
+        value = trial.metrics.get(objective.metric)
+        if trial.state in {TrialState.FAILED, TrialState.INFEASIBLE} or value is None or not math.isfinite(value):
+            continue
+        if best is None or objective.better(value, best.metrics[objective.metric]):
+            best = trial
+    return best
+
+
+def final_measurement(
+    measurements: Sequence[Measurement], objective: Objective, selection: str = "last"
+) -> Measurement | None:
+    """The measurement that counts.
+
+    Args:
+        measurements: all of one trial's, in order.
+        objective: the primary objective.
+        selection: "last" or "best".
+
+    Returns:
+        With "best", the one with the best finite primary metric; with "last", the last that has the primary metric,
+        joined by the latest value of every other metric. None if the primary metric was never reported.
+    """
+    having = [m for m in measurements if objective.metric in m.metrics]
+    if not having:
+        return None
+    if selection == "best":
+        finite = [m for m in having if math.isfinite(m.metrics[objective.metric])]
+        best = finite[0] if finite else having[-1]
+        for m in finite:
+            if objective.better(m.metrics[objective.metric], best.metrics[objective.metric]):
+                best = m
+        return best
+    last = having[-1]
+    latest: dict[str, float] = {}
+    for m in measurements:
+        latest.update(m.metrics)
+    if latest.keys() == last.metrics.keys():
+        return last
+    return Measurement.model_construct(metrics=latest | last.metrics, step=last.step, elapsed=last.elapsed)

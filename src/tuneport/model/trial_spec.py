@@ -1,0 +1,225 @@
+"""What one trial runs, on what, with which data, and how its metrics are found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints
+
+from tuneport.model.parameters import Name
+from tuneport.model.word import Flaw, Integer, Number, Scalar, Text, Word, value_error
+
+_UNITS = {"": 1, "b": 1} | {
+    f"{letter}{suffix}": base**power
+    for power, letter in enumerate("kmgtp", start=1)
+    for suffix, base in (("", 1000), ("b", 1000), ("i", 1024), ("ib", 1024))
+}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", re.IGNORECASE)
+
+SECRET = re.compile(
+    r"A[KS]IA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{36,}"
+    r"|\bsk-[A-Za-z0-9_-]{32,}|\bxox[abprs]-[A-Za-z0-9-]{10,}|\bAIza[0-9A-Za-z_-]{35}\b|\bya29\.[0-9A-Za-z_-]{20,}"
+)
+"""What well-known credentials look like: AWS, private keys, Hugging Face, GitHub, OpenAI-style, Slack, Google."""
+
+
+def parse_size(value: Any) -> Any:
+    """Bytes of a size such as 1073741824, "64GiB", "1.5 GB" or "512Mi"."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise value_error(f"must be a size such as 64GiB, not {value!r}")
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if not match or match[2].lower() not in _UNITS:
+            raise value_error(f"must be a size such as 64GiB or 500MB, not {value!r}")
+        value = float(match[1]) * _UNITS[match[2].lower()]
+    if not 0 < value < 2**63 or value != int(value):
+        raise value_error(f"must be a positive whole number of bytes, not {value!r}")
+    return int(value)
+
+
+def size_text(size: int) -> str | int:
+    """The shortest exact spelling of a number of bytes: "64GiB", or the number itself."""
+    for power, letter in reversed(list(enumerate("KMGTP", start=1))):
+        if size % 1024**power == 0:
+            return f"{size // 1024**power}{letter}iB"
+    return size
+
+
+def parse_seconds(value: Any) -> Any:
+    """Seconds of a duration such as 90, 0.5, "90s", "2h" or "1h30m"."""
+    if isinstance(value, str):
+        parts = _DURATION.findall(value)
+        if not parts or _DURATION.sub("", value).strip():
+            raise value_error(f"must be seconds or a duration such as 2h or 1h30m, not {value!r}")
+        value = sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e10:
+        raise value_error(f"must be a positive number of seconds, not {value!r}")
+    return float(value)
+
+
+def _seconds_number(value: float) -> float | int:
+    return int(value) if value.is_integer() else value
+
+
+def _function_path(value: Any) -> Any:
+    """A module-level function stands for its "module:name"."""
+    if not callable(value):
+        return value
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
+    if module in {None, "__main__"} or not all(part.isidentifier() for part in name.split(".")):
+        raise value_error(
+            f"{name or value!r} cannot be imported by another process; "
+            "move it to a module, or tune it in this process with tuneport.tune"
+        )
+    return f"{module}:{name}"
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise value_error(f"is not a regular expression: {error}") from None
+    return value
+
+
+Size: TypeAlias = Annotated[
+    int,
+    BeforeValidator(parse_size, json_schema_input_type=int | str),
+    PlainSerializer(size_text, return_type=int | str, when_used="json"),
+]
+"""Bytes; written as a number or as text such as 64GiB."""
+Seconds: TypeAlias = Annotated[
+    float,
+    BeforeValidator(parse_seconds, json_schema_input_type=float | str),
+    PlainSerializer(_seconds_number, return_type=float | int, when_used="json"),
+]
+"""Seconds; written as a number or as text such as 2h."""
+FunctionPath: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"),
+    BeforeValidator(_function_path, json_schema_input_type=str),
+]
+"""A Python function as "package.module:function"."""
+EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Input(Word):
+    """Data that a trial reads; it finds the directory with ``tuneport_trial.data_dir(name)``."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
+    """Name of the channel."""
+    uri: Annotated[str, Field(min_length=1)]
+    """Where the data is: s3://, gs://, obs:// or a path of this machine."""
+
+
+class Output(Word):
+    """Where a trial's results are kept."""
+
+    uri: Annotated[str, Field(min_length=1)]
+    """A prefix: s3://, gs://, obs:// or a directory of this machine; each trial writes below it."""
+
+
+class Resources(Word):
+    """What one trial needs of the machine that runs it."""
+
+    gpus: Annotated[Number, Field(ge=0)] = 0
+    """GPUs per replica: whole numbers, or a share of one below 1 (several trials then run on one GPU)."""
+    gpu_type: str | None = None
+    """Kind of GPU, such as a100-40gb; None: any."""
+    gpu_memory: Size | None = None
+    """GPU memory that the trial needs; trials are packed on a GPU while it has this much left."""
+    cpus: Annotated[Number, Field(gt=0)] | None = None
+    """Processor cores per replica."""
+    memory: Size | None = None
+    """Main memory per replica."""
+    disk: Size | None = None
+    """Disk per replica."""
+    replicas: Annotated[Integer, Field(ge=1)] = 1
+    """Machines that one trial spans."""
+    machine: str | None = None
+    """A machine type in one cloud's own words; wins over the rest on that cloud."""
+
+    @classmethod
+    def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
+        gpus = fields.get("gpus") or 0
+        if gpus > 1 and gpus != int(gpus):
+            yield Flaw(f"above 1 must be a whole number of GPUs, not {gpus!r}", "gpus")
+        if fields.get("gpu_memory") is not None and gpus > 1:
+            yield Flaw("is for trials that share one GPU; leave it out with several GPUs", "gpu_memory")
+
+
+WAYS_TO_RUN = ("command", "image", "module", "function")
+
+
+class TrialSpec(Word):
+    """What one trial runs. Searched and fixed parameters reach it as ``--name=value`` and through tuneport_trial."""
+
+    command: tuple[Text, ...] | None = None
+    """Program and first arguments; with `image`, its entry point. Never a shell line: ["python", "train.py"]."""
+    image: Annotated[str, Field(min_length=1)] | None = None
+    """Container image for clouds; this machine runs `command` without it."""
+    module: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")] | None = None
+    """Python module, run as ``python -m module``."""
+    package: Annotated[str, Field(min_length=1)] | None = None
+    """Python package archive or directory that holds `module`; None: it is installed."""
+    function: FunctionPath | None = None
+    """Python function "package.module:function": gets the parameters, returns the metric or a dict of metrics."""
+    args: tuple[Text, ...] = ()
+    """Arguments before those of the parameters."""
+    parameters: dict[Name, Scalar] = {}
+    """Fixed values, passed like searched ones."""
+    env: dict[EnvName, Text] = {}
+    """Environment variables."""
+    inputs: tuple[Input, ...] = ()
+    """Data that it reads."""
+    output: Output | None = None
+    """Where its results go; None: the run's own folder."""
+    resources: Resources = Resources()
+    """What it needs of a machine."""
+    timeout: Seconds | None = None
+    """Seconds after which one trial is stopped and has failed; written as a number or as 2h."""
+    retries: Annotated[Integer, Field(ge=0, le=100)] = 0
+    """More attempts after a crash, a pre-emption, lack of memory or a failure of the machine."""
+    spot: bool = False
+    """On cheaper capacity that may be taken away."""
+    metrics: dict[Name, Annotated[str, Field(min_length=1), BeforeValidator(_pattern)]] = {}
+    """Metric name to a regular expression over the trial's output; the number is group 1, or else the whole match.
+    Empty: the trainer reports through tuneport_trial or its cloud's own way."""
+
+    @classmethod
+    def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
+        ways = [way for way in WAYS_TO_RUN if fields.get(way) is not None]
+        if not ways:
+            yield Flaw(f"says nothing to run: give one of {', '.join(WAYS_TO_RUN)}")
+        elif len(ways) > 1 and set(ways) != {"image", "command"}:
+            yield Flaw(f"only one of {', '.join(ways)} can be run; only image and command go together")
+        command = fields.get("command")
+        if command is not None and (not command or not command[0]):
+            yield Flaw("names no program", "command")
+        if fields.get("package") is not None and fields.get("module") is None:
+            yield Flaw("needs `module`, what to run of it", "package")
+        seen: set[str] = set()
+        for index, channel in enumerate(fields.get("inputs") or ()):
+            if isinstance(channel, Input) and channel.name in seen:
+                yield Flaw(f"input '{channel.name}' is already there", "inputs", index, "name")
+            seen.add(channel.name if isinstance(channel, Input) else "")
+        yield from _secret_flaws(fields)
+
+
+def _secret_flaws(fields: Mapping[str, Any]) -> Iterator[Flaw]:
+    places: list[tuple[tuple[int | str, ...], Any]] = [
+        *((("parameters", name), value) for name, value in (fields.get("parameters") or {}).items()),
+        *((("args", index), value) for index, value in enumerate(fields.get("args") or ())),
+        *((("command", index), value) for index, value in enumerate(fields.get("command") or ())),
+    ]
+    for location, value in places:
+        if isinstance(value, str) and SECRET.search(value):
+            yield Flaw("looks like a credential; pass secrets to the trial by its environment or identity", *location)
+
+
+MetricFunction: TypeAlias = Callable[..., Any]
+"""A plain Python objective: gets parameters, returns the metric or a mapping of metrics."""

@@ -1,0 +1,314 @@
+"""How every word of the model behaves: frozen, closed, and honest about all that is wrong with it at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefined
+
+from tuneport.errors import JobError, Problem
+
+_KIND = re.compile(r"Input tag ('[^']*') found using 'kind' does not match any of the expected tags: (.*)")
+
+Location: TypeAlias = tuple[int | str, ...]
+
+
+class Flaw(tuple[Location, str]):
+    """A problem between several fields of one word: where, relative to the word, and what."""
+
+    __slots__ = ()
+
+    def __new__(cls, message: str, *location: int | str) -> Self:
+        return super().__new__(cls, (location, message))
+
+
+class Word(BaseModel):
+    """A frozen record that refuses unknown fields and reports every problem in one JobError.
+
+    Raises:
+        JobError: from the constructor, `model_validate` and `model_validate_json`; `problems` carry JSON pointers
+            relative to the word that was being made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", use_attribute_docstrings=True)
+
+    positional: ClassVar[tuple[str, ...]] = ()
+    """Fields that may be given by position, in order."""
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        if len(args) > len(self.positional):
+            msg = f"{type(self).__name__} takes at most {len(self.positional)} positional arguments: {self.positional}"
+            raise TypeError(msg)
+        fields |= dict(zip(self.positional, args, strict=False))
+        try:
+            self.__pydantic_validator__.validate_python(fields, self_instance=self)
+        except ValidationError as error:
+            raise _job_error(type(self), error, fields) from None
+
+    # Nested words are validated without a call of __init__, so that their problems keep their place in the whole.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Make the word from plain data.
+
+        Raises:
+            JobError: with every problem found.
+        """
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            raise _job_error(cls, error, obj) from None
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Make the word from JSON text.
+
+        Raises:
+            JobError: with every problem found.
+        """
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            raise _job_error(cls, error, None) from None
+
+    @classmethod
+    def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
+        """Problems between fields, given those right by themselves; broken items of lists are as they were written."""
+        del fields
+        yield from ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _everything_at_once(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            word = handler(data)
+        except ValidationError as error:
+            if not isinstance(data, Mapping):
+                raise
+            details = [_with_hint(cls, one) for one in error.errors(include_url=False)]
+            details += [_detail(flaw, data) for flaw in cls._flaws(_salvage(cls, data))]
+            raise ValidationError.from_exception_data(cls.__name__, details) from None
+        if data is not word and (details := [_detail(flaw, data) for flaw in cls._flaws(word.__dict__)]):
+            raise ValidationError.from_exception_data(cls.__name__, details)
+        return word
+
+    def brief(self) -> dict[str, Any]:
+        """Plain JSON data without what is default anyway; `kind` is always said."""
+        return _brief(self, self.model_dump(mode="json"))
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with some fields replaced, validated like any other.
+
+        Raises:
+            JobError: if the result is not valid.
+        """
+        return type(self).model_validate({name: getattr(self, name) for name in type(self).model_fields} | fields)
+
+
+def _brief(word: Word, full: dict[str, Any]) -> dict[str, Any]:
+    out = {}
+    for name, info in type(word).model_fields.items():
+        value = getattr(word, name)
+        if (
+            name == "kind"
+            or info.is_required()
+            or value != info.get_default(call_default_factory=True, validated_data={})
+        ):
+            out[name] = _brief_value(value, full[name])
+    return out
+
+
+def _brief_value(value: Any, full: Any) -> Any:
+    if isinstance(value, Word):
+        return _brief(value, full)
+    if isinstance(value, tuple):
+        return [_brief_value(item, plain) for item, plain in zip(value, full, strict=True)]
+    return full
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """A hint for a misspelt word: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+
+
+def pointer(location: Sequence[int | str]) -> str:
+    """The JSON pointer (RFC 6901) of a path of keys and indices."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)
+
+
+def _detail(flaw: Flaw, data: Any) -> InitErrorDetails:
+    location, message = flaw
+    error = PydanticCustomError("flaw", "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=location, input=data)
+
+
+def _with_hint(cls: type[Word], error: Any) -> InitErrorDetails:
+    """A validation error as it was, or with a hint when it is about an unknown key of this very word."""
+    kind, message, location = error["type"], error["msg"], error["loc"]
+    if kind == "extra_forbidden" and len(location) == 1:
+        kind = "unknown_key"
+        message = f"unknown key '{location[0]}'; {did_you_mean(str(location[0]), list(cls.model_fields))}"
+    return InitErrorDetails(
+        type=PydanticCustomError(kind, "{message}", {"message": message}), loc=location, input=error["input"]
+    )
+
+
+@cache
+def _adapter(cls: type[Word], name: str) -> TypeAdapter[Any]:
+    info = cls.model_fields[name]
+    annotation: Any = info.annotation
+    for item in info.metadata:
+        annotation = Annotated[annotation, item]
+    return TypeAdapter(annotation)
+
+
+def _salvage(cls: type[Word], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are right by themselves, and defaults; broken items of lists stay as they were written."""
+    good: dict[str, Any] = {}
+    for name, info in cls.model_fields.items():
+        if name not in data:
+            default = info.get_default(call_default_factory=True, validated_data={})
+            if default is not PydanticUndefined:
+                good[name] = default
+            continue
+        value = data[name]
+        try:
+            good[name] = _adapter(cls, name).validate_python(value)
+        except ValidationError:
+            if isinstance(value, (list, tuple)):
+                good[name] = tuple(_one(cls, name, item) for item in value)
+    return good
+
+
+def _one(cls: type[Word], name: str, item: Any) -> Any:
+    try:
+        return _adapter(cls, name).validate_python((item,))[0]
+    except ValidationError:
+        return item
+
+
+def _job_error(cls: type[Word], error: ValidationError, data: Any) -> JobError:
+    return JobError.of(cls.__name__, list(_problems(error, data)))
+
+
+def _problems(error: ValidationError, data: Any) -> Iterator[Problem]:
+    errors = error.errors(include_url=False)
+    deeper = {one["loc"][:-1] for one in errors}
+    for one in errors:
+        if (
+            one["type"] == "too_short"
+            and one["input"]
+            and any(path[: len(one["loc"])] == one["loc"] for path in deeper)
+        ):
+            continue  # its items are there, only broken, and are reported by themselves
+        message = one["msg"][:1].lower() + one["msg"][1:]
+        if one["type"] == "missing":
+            message = "required, but missing"
+        elif one["type"] == "union_tag_invalid":
+            message = _KIND.sub(r"unknown kind \1; known are \2", one["msg"])
+        elif one["type"] == "union_tag_not_found":
+            message = "says no kind"
+        elif one["type"] not in {"flaw", "unknown_key", "value"}:
+            message = f"{message}, got {_short(one['input'])}"
+        yield Problem(pointer(_untagged(one["loc"], data)), message)
+
+
+def _untagged(location: Sequence[int | str], data: Any) -> list[int | str]:
+    """The location without the names of union members, which pydantic puts between a key and what is below it."""
+    path: list[int | str] = []
+    here = data
+    for part in location:
+        if isinstance(here, (Mapping, Word)) and not _has(here, part) and _get(here, "kind") == part:
+            continue
+        path.append(part)
+        here = _get(here, part)
+    return path
+
+
+def _has(here: Any, part: int | str) -> bool:
+    return part in here if isinstance(here, Mapping) else hasattr(here, str(part))
+
+
+def _get(here: Any, part: int | str) -> Any:
+    if isinstance(here, Mapping):
+        return here.get(part)
+    if isinstance(here, (list, tuple)):
+        return here[part] if isinstance(part, int) and part < len(here) else None
+    return getattr(here, str(part), None)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def value_error(message: str) -> PydanticCustomError:
+    """The error for one wrong value, to be raised by a validator of a single field."""
+    return PydanticCustomError("value", "{message}", {"message": message})
+
+
+def _as_number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise value_error(f"must be a number, not {_short(value)}")
+    return value
+
+
+def _as_integer(value: Any) -> Any:
+    number = _as_number(value)
+    if isinstance(number, float):
+        if not number.is_integer():
+            raise value_error(f"must be a whole number, not {number!r}")
+        return int(number)
+    return number
+
+
+def _as_finite(value: Any) -> Any:
+    number = _as_number(value)
+    if number != number or number in {float("inf"), float("-inf")}:  # noqa: PLR0124 - NaN is not itself
+        raise value_error(f"must be a finite number, not {number!r}")
+    return number
+
+
+def _as_scalar(value: Any) -> Any:
+    if not isinstance(value, (str, bool, int, float)):
+        raise value_error(f"must be text, a number or a boolean, not {_short(value)}")
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    """Numbers and booleans in places that only know text (arguments, variables) mean their usual spelling."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, (int, float)) else value
+
+
+Number: TypeAlias = Annotated[float, BeforeValidator(_as_finite)]
+"""A finite float; whole numbers are taken, text and booleans are not."""
+Integer: TypeAlias = Annotated[int, BeforeValidator(_as_integer)]
+"""A whole number; 1e3 is taken, 1.5, text and booleans are not."""
+Scalar: TypeAlias = Annotated[str | bool | int | float, BeforeValidator(_as_scalar)]
+"""A parameter's value. Its type is kept: 1, 1.0, True and "1" are four different values."""
+Text: TypeAlias = Annotated[str, BeforeValidator(_as_text)]
+"""Text; a number or a boolean becomes its usual spelling."""
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two scalars are the same value of the same type; numbers by value, but True is not 1."""
+    if isinstance(a, bool) or isinstance(b, bool) or isinstance(a, str) or isinstance(b, str):
+        return type(a) is type(b) and a == b
+    return bool(a == b)

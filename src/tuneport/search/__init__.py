@@ -1,0 +1,1 @@
+"""The mind: proposes points and judges trials. Pure: no processes, files or clock."""

@@ -1,0 +1,81 @@
+"""What a searcher and a scheduler are, for those who write one and for the study that holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from tuneport.model.results import TrialState
+from tuneport.model.word import Scalar
+
+
+class Decision(StrEnum):
+    """What a scheduler says to a report."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """An ended trial, as a searcher sees it.
+
+    Attributes:
+        number: the trial's id, counting from 1.
+        parameters: name to typed value; active parameters only.
+        losses: one number per objective, negated where the goal is to maximise, so that smaller is always better;
+            None if the trial failed, was infeasible or gave no finite primary metric.
+        state: how it ended.
+    """
+
+    number: int
+    parameters: Mapping[str, Scalar]
+    losses: tuple[float, ...] | None
+    state: TrialState
+
+
+class Searcher(Protocol):
+    """Proposes points.
+
+    A searcher is a function of its arguments and of the seed it was made with: it keeps nothing between calls that
+    changes a result (caches are fine). So a replay of the same history gives the same suggestions.
+    """
+
+    adaptive: bool
+    """Whether results change what it proposes; if not, suggestions may be made long before they are needed."""
+
+    def suggest(
+        self, number: int, finished: Sequence[Observation], pending: Sequence[Mapping[str, Scalar]]
+    ) -> dict[str, Scalar]:
+        """The parameters of trial `number`.
+
+        Args:
+            number: its id, counting from 1; the source of all randomness together with the seed.
+            finished: ended trials in the order of their ids, whatever the order in which they ended.
+            pending: parameters of trials that run now, in the order of their ids.
+
+        Raises:
+            SpaceExhaustedError: the space is finite and has been suggested completely.
+        """
+        ...
+
+
+class Scheduler(Protocol):
+    """Decides on each report whether a trial goes on. It sees reports in the order of the record."""
+
+    def report(self, trial: int, step: int, loss: float) -> Decision:
+        """Take one report of the primary metric.
+
+        Args:
+            trial: the trial's id.
+            step: its own step if it says one, else the count of its reports so far, from 1.
+            loss: the primary metric, negated if it is maximised; may be NaN.
+        """
+        ...
+
+    def ended(self, trial: int, state: TrialState) -> None:
+        """Take note that a trial ended."""
+        ...

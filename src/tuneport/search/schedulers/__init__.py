@@ -1,0 +1,1 @@
+"""Schedulers: each decides on a report whether a trial goes on."""

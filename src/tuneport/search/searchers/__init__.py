@@ -1,0 +1,1 @@
+"""Searchers: each proposes points for trials."""

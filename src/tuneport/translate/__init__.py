@@ -1,0 +1,1 @@
+"""The measuring stick: what backends can say, and how faithfully. Pure."""
