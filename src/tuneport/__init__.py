@@ -1,1 +1,115 @@
-"""Portable hyperparameter tuning."""
+"""Portable hyperparameter tuning: one job, run here, on Ray, on Vertex AI, on SageMaker or on ModelArts.
+
+Every public name is loaded when it is first used, so that `import tuneport` costs next to nothing.
+"""
+
+TYPE_CHECKING = False  # type checkers know this name; importing `typing` for it would double our start-up
+
+if TYPE_CHECKING:
+    from tuneport import errors
+    from tuneport.api import Run, attach, resume, run, runs, submit, tune
+    from tuneport.model.job import Budget, TuningJob, WarmStart
+    from tuneport.model.parameters import Categorical, Discrete, Float, Int, When, when
+    from tuneport.model.results import Failure, FailureKind, Measurement, RunState, StudyResult, Trial, TrialState
+    from tuneport.model.study import (
+        Anneal,
+        Asha,
+        AutoStopping,
+        Bayesian,
+        CurveStopping,
+        Grid,
+        Hyperband,
+        MedianStopping,
+        Objective,
+        Random,
+        Sobol,
+        StudySpec,
+        Tpe,
+        maximize,
+        minimize,
+    )
+    from tuneport.model.trial_spec import Input, Output, Resources, TrialSpec
+    from tuneport.search.study import Study
+
+    __version__: str
+
+__all__ = [
+    "Anneal",
+    "Asha",
+    "AutoStopping",
+    "Bayesian",
+    "Budget",
+    "Categorical",
+    "CurveStopping",
+    "Discrete",
+    "Failure",
+    "FailureKind",
+    "Float",
+    "Grid",
+    "Hyperband",
+    "Input",
+    "Int",
+    "Measurement",
+    "MedianStopping",
+    "Objective",
+    "Output",
+    "Random",
+    "Resources",
+    "Run",
+    "RunState",
+    "Sobol",
+    "Study",
+    "StudyResult",
+    "StudySpec",
+    "Tpe",
+    "Trial",
+    "TrialSpec",
+    "TrialState",
+    "TuningJob",
+    "WarmStart",
+    "When",
+    "__version__",
+    "attach",
+    "errors",
+    "maximize",
+    "minimize",
+    "resume",
+    "run",
+    "runs",
+    "submit",
+    "tune",
+    "when",
+]
+
+_ROOMS = {
+    "api": "Run attach resume run runs submit tune",
+    "model.job": "Budget TuningJob WarmStart",
+    "model.parameters": "Categorical Discrete Float Int When when",
+    "model.results": "Failure FailureKind Measurement RunState StudyResult Trial TrialState",
+    "model.study": "Anneal Asha AutoStopping Bayesian CurveStopping Grid Hyperband MedianStopping Objective Random "
+    "Sobol StudySpec Tpe maximize minimize",
+    "model.trial_spec": "Input Output Resources TrialSpec",
+    "search.study": "Study",
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # a checker that saw __getattr__ would believe in every name
+
+    def __getattr__(name):
+        from importlib import import_module  # noqa: PLC0415 - only the first use of a name pays for it
+
+        if name == "errors":
+            return import_module("tuneport.errors")
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("tuneport")
+        elif room := _ROOM_OF.get(name):
+            value = getattr(import_module(f"tuneport.{room}"), name)
+        else:
+            msg = f"module 'tuneport' has no attribute {name!r}"
+            raise AttributeError(msg)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
