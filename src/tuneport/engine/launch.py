@@ -1,10 +1,18 @@
-"""What to start for one trial, and where its metrics will be found. Pure data, filled in by a backend's launch.py."""
+"""What to start for one trial, and where its metrics will be found. Pure data, filled in by a backend's launch.py.
+
+Below the data are the pieces that every contract is made of; what only one host does is in that host's launch.py.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import posixpath
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from tuneport.model.job import TuningJob
 from tuneport.model.word import Scalar
@@ -88,3 +96,115 @@ class Launch:
 
 LaunchContract: TypeAlias = Callable[[TrialContext], Launch]
 """Describes a trial's process as one host would start it. Pure."""
+
+
+PRINTED = r"tuneport:.* {metric}=(\S+)"
+"""Finds a metric in the lines that tuneport_trial prints where its host reads output; the same text as there."""
+
+
+def program(trial: TrialContext) -> list[str]:
+    """The program and the user's own arguments, before those of the parameters."""
+    spec = trial.job.trial
+    if spec.function is not None:
+        words = [trial.python, "-m", "tuneport_trial", spec.function]
+    elif spec.module is not None:
+        words = [trial.python, "-m", spec.module]
+    else:
+        words = list(spec.command or ())
+        if words and words[0] in {"python", "python3"}:
+            words[0] = trial.python
+    return [*words, *spec.args]
+
+
+def values(trial: TrialContext) -> dict[str, Scalar]:
+    """Fixed parameters, then searched ones, in the order written."""
+    return {**trial.job.trial.parameters, **trial.parameters}
+
+
+def flags(trial: TrialContext, text: Callable[[Scalar], str]) -> list[str]:
+    """The parameters as ``--name=value``."""
+    return [f"--{name}={text(value)}" for name, value in values(trial).items()]
+
+
+def plain_text(value: Scalar) -> str:
+    """A value as it was written: shortest floats, true and false, text as it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def environment(trial: TrialContext) -> dict[str, str]:
+    """Variables of every contract: the job's own, what they leave open, and the GPUs that it may use."""
+    spec = trial.job.trial
+    variables = {"PYTHONUNBUFFERED": "1"}  # metrics in the output count while the trial runs, not at its end
+    if spec.resources.cpus is not None:
+        variables["OMP_NUM_THREADS"] = str(trial.cpus)
+    package = local_path(spec.package, trial.base) if spec.package is not None else None
+    if package is not None:
+        variables["PYTHONPATH"] = package
+    lease = {"CUDA_VISIBLE_DEVICES": ",".join(trial.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if trial.gpus else {}
+    return variables | spec.env | lease
+
+
+def spoken(trial: TrialContext) -> dict[str, str]:
+    """Variables that tell tuneport_trial what a host with nothing but text flags cannot say."""
+    kinds = {str: "text", bool: "bool", int: "int", float: "float"}
+    space = {name: kinds[type(value)] for name, value in values(trial).items()}
+    return {"TUNEPORT_SPACE": json.dumps(space), "TUNEPORT_OBJECTIVE": trial.job.study.objective.metric}
+
+
+def inputs(trial: TrialContext) -> dict[str, str]:
+    """Where each input is: a path of this machine, or the URI of what is elsewhere."""
+    return {one.name: local_path(one.uri, trial.base) or one.uri for one in trial.job.trial.inputs}
+
+
+def results(trial: TrialContext) -> str:
+    """The directory below which the trial's results are kept: the job's output if it is on this machine."""
+    output = trial.job.trial.output
+    path = local_path(output.uri, trial.base) if output is not None else None
+    return trial.folder if path is None else posixpath.join(path, trial.run, str(trial.trial))
+
+
+def printed(trial: TrialContext) -> dict[str, str]:
+    """How a host that searches output finds metrics: as the job says, or else as tuneport_trial prints them."""
+    names = [objective.metric for objective in trial.job.study.objectives]
+    return dict(trial.job.trial.metrics) or {name: PRINTED.format(metric=re.escape(name)) for name in names}
+
+
+def local_path(uri: str, base: str) -> str | None:
+    """The path of this machine that `uri` means; None if it means another place."""
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
+        return posixpath.join(base, uri)
+    return posixpath.join(base, unquote(rest.removeprefix("localhost"))) if scheme.lower() == "file" else None
+
+
+def json_object(line: str) -> dict[str, Any] | None:
+    """The JSON object that a line of a report file is, or None. Total: lines may be cut off, or written by others."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def number(value: Any) -> float | None:
+    """A number, or text that spells one ("0.9", "nan", "-inf"); None for all else."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, or text that spells one; None for all else."""
+    read = number(value)
+    return int(read) if read is not None and read.is_integer() else None
+
+
+def moment(value: Any) -> float | None:
+    """A finite number, such as a time; None for all else."""
+    read = number(value)
+    return read if read is not None and math.isfinite(read) else None

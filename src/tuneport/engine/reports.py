@@ -1,0 +1,93 @@
+"""From a trial's output to its reports: find metrics by pattern, read their numbers, put together what belongs so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from tuneport.engine.launch import Reported
+
+_NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)"
+_BARE = re.compile(rf"({_NUMBER})\s*[%,;.]?", re.IGNORECASE | re.ASCII)
+# tensor(0.9132, device='cuda:0'), np.float64(0.9), Decimal('0.9'), array([0.9]); also cut off behind the number, as a
+# pattern that ends at white space leaves it.
+_CALL = re.compile(
+    rf"[a-z_][\w.]*\(\s*(?:['\"]?({_NUMBER})['\"]?|\[\s*({_NUMBER})\s*\])\s*(?:,\s*(?:\w+\s*=.*)?)?\)?[,;]?",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def read_number(text: str) -> float | None:
+    """The number that a program meant by `text`; None if it is none, or several.
+
+    Plain numbers, nan and inf; tensors, arrays and decimals as Python prints them; a comma, semicolon, full stop or
+    percent sign behind the number is left away (93% is 93.0).
+    """
+    text = text.strip()
+    match = _BARE.fullmatch(text) or _CALL.fullmatch(text)
+    return float(next(group for group in match.groups() if group)) if match else None
+
+
+class Found(NamedTuple):
+    """One match of a pattern: the metric, its number or None if the text is none, and the text."""
+
+    metric: str
+    value: float | None
+    text: str
+
+
+class Patterns:
+    """Looks for metrics in lines of output.
+
+    Args:
+        regexes: metric to a regular expression; the number is the first group that took part, or else the whole match.
+    """
+
+    def __init__(self, regexes: Mapping[str, str]) -> None:
+        self._regexes = [(metric, re.compile(regex)) for metric, regex in regexes.items()]
+
+    def feed(self, line: str) -> list[Found]:
+        """Everything that one line says."""
+        texts = [
+            (metric, next((group for group in match.groups() if group is not None), match[0]))
+            for metric, regex in self._regexes
+            for match in regex.finditer(line)
+        ]
+        return [Found(metric, read_number(text), text) for metric, text in texts]
+
+
+class Gather:
+    """Puts single metrics together into reports, as they come from output that says one thing at a time.
+
+    A report is complete when all metrics are in it, or when a metric comes a second time. Its step counts the reports
+    that hold the objective, from 1; a report without it has no step.
+
+    Args:
+        objective: the primary metric.
+        metrics: all that a complete report holds.
+    """
+
+    def __init__(self, objective: str, metrics: Collection[str]) -> None:
+        self._objective = objective
+        self._all = frozenset(metrics)
+        self._waiting: dict[str, float] = {}
+        self._time: float | None = None
+        self._steps = 0
+
+    def add(self, metric: str, value: float, time: float | None = None) -> list[Reported]:
+        """Take one value; returns the reports that it completes. `time` is POSIX seconds."""
+        complete = self.flush() if metric in self._waiting else []
+        self._waiting[metric] = value
+        self._time = time
+        return complete + self.flush() if self._waiting.keys() >= self._all else complete
+
+    def flush(self) -> list[Reported]:
+        """What still waits for company, as a report of its own; for the end of a trial."""
+        if not self._waiting:
+            return []
+        metrics, self._waiting = self._waiting, {}
+        if self._objective not in metrics:
+            return [Reported(metrics, time=self._time)]
+        self._steps += 1
+        return [Reported(metrics, step=self._steps, time=self._time)]

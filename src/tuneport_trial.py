@@ -1,0 +1,473 @@
+"""The trainer's side of a tuning job: read parameters, report metrics, the same way on every host.
+
+One file, standard library only, Python 3.7 or later: copy it next to your training code, or install tuneport. ::
+
+    import tuneport_trial as trial
+
+    p = trial.params()                                  # {"lr": 0.01, "layers": 3, "opt": "sgd"}, with types
+    model = build(p["layers"], data=trial.data_dir("train"))
+    for epoch in range(20):
+        loss, accuracy = model.fit_one_epoch(p["lr"])
+        trial.report(step=epoch, accuracy=accuracy, loss=loss)
+        model.save(trial.checkpoint_dir())
+        if trial.should_stop():                         # somebody asked this trial to end: leave cleanly
+            break
+    model.save(trial.model_dir())
+
+A plain function can be a trial as well: ``python -m tuneport_trial package.module:function`` calls it with the
+parameters and reports what it returns: a number is the primary objective, a mapping is metrics by name.
+
+The host is found by its environment, at first use: tuneport on this machine, Vertex AI, SageMaker, ModelArts, or none
+(then parameters are read from the command line and metrics are printed). docs/trial-protocol.md says what is read and
+written on each; three optional variables fill in what a host does not say:
+
+- ``TUNEPORT_SPACE``: JSON object, parameter name to "float", "int", "bool" or "text". Where values arrive as text it
+  decides their types, and command-line flags that it does not name are no parameters.
+- ``TUNEPORT_OBJECTIVE``: name of the primary objective, for functions that return a number.
+- ``TUNEPORT_INPUTS``: JSON object, input name to directory, for ``data_dir``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+import time
+
+TYPE_CHECKING = False  # typing's own constant would cost the import of typing
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, Callable
+
+__all__ = ["checkpoint_dir", "data_dir", "host", "model_dir", "params", "pattern", "report", "reset", "should_stop"]
+
+PROTOCOL = 1
+"""Version of the files that tuneport and this module exchange on this machine."""
+RESERVED = frozenset({"checkpoint_path", "global_step", "timestamp", "trial"})
+"""Names that Vertex's report file needs for itself: a metric of such a name would be lost there."""
+
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+def params() -> dict[str, Any]:
+    """This trial's parameters, searched and fixed, with their types: float, int, bool or str."""
+    return dict(_host().params())
+
+
+def report(step: int | None = None, **metrics: Any) -> None:
+    """Tell the host the newest values of some metrics.
+
+    Args:
+        step: epoch or iteration that they belong to, counted from 0 or 1; None: reports are counted.
+        metrics: numbers of any kind: Python's, numpy's, tensors with one element. Booleans become 1.0 and 0.0.
+
+    Raises:
+        TypeError: a metric or the step is not a number.
+        ValueError: there is no metric, a name cannot be written down, or the step is negative or not whole.
+    """
+    if not metrics:
+        raise ValueError("report() needs at least one metric, such as report(step=3, accuracy=0.9)")
+    for name in metrics:
+        if not name or name in RESERVED or re.search(r"[\s=]", name):
+            raise ValueError(
+                "%r cannot name a metric: white space, '=' and %s are not allowed" % (name, sorted(RESERVED))
+            )
+    values = {name: _number("metric %r" % name, value) for name, value in metrics.items()}
+    _host().report(None if step is None else _whole(step), values)
+
+
+def should_stop() -> bool:
+    """Whether this trial was asked to end (SIGTERM). Cheap enough for every iteration.
+
+    The first call in the main thread starts to listen; a handler that was there before is still called. A trial that
+    never asks is ended by the signal itself, as ever.
+    """
+    if not _Stop.listening:
+        _Stop.listen()
+    return _Stop.asked
+
+
+def checkpoint_dir() -> str:
+    """A directory for checkpoints, the same for every attempt of this trial; it is made if need be."""
+    return _made(_host().checkpoint_dir())
+
+
+def model_dir() -> str:
+    """The directory whose content is kept as this trial's result; it is made if need be."""
+    return _made(_host().model_dir())
+
+
+def data_dir(name: str) -> str:
+    """Where the input called `name` is: a directory, or the URI itself where the host brings no data to the trial.
+
+    Raises:
+        LookupError: there is no such input.
+    """
+    return _host().data_dir(name)
+
+
+def host() -> str:
+    """Who runs this trial: "local", "vertex", "sagemaker", "modelarts" or "none"."""
+    return _host().name
+
+
+def pattern(metric: str) -> str:
+    """A regular expression that finds `metric` in the lines that report() prints; group 1 is the number."""
+    return r"tuneport:.* %s=(\S+)" % re.escape(metric)
+
+
+def reset() -> None:
+    """Forget the host; the next call looks at the environment again."""
+    _Found.host = None
+
+
+class _NoHost:
+    """Nobody: flags of the command line in, printed lines out, directories below the current one."""
+
+    name = "none"
+
+    def __init__(self) -> None:
+        self.flags = _flags(sys.argv[1:])
+
+    def params(self) -> dict[str, Any]:
+        space = _json_variable("TUNEPORT_SPACE")
+        return {name: _typed(text, space.get(name)) for name, text in self.flags.items() if not space or name in space}
+
+    def objective(self) -> str:
+        return os.environ.get("TUNEPORT_OBJECTIVE") or "objective"
+
+    def report(self, step: int | None, metrics: dict[str, float]) -> None:
+        words = ["tuneport:"] if step is None else ["tuneport:", "step=%d" % step]
+        words += ["%s=%r" % metric for metric in metrics.items()]
+        sys.stdout.write(" ".join(words) + "\n")
+        sys.stdout.flush()
+
+    def checkpoint_dir(self) -> str:
+        return os.path.abspath("checkpoints")
+
+    def model_dir(self) -> str:
+        return os.path.abspath("model")
+
+    def data_dir(self, name: str) -> str:
+        places = _json_variable("TUNEPORT_INPUTS")
+        path = places.get(name) or self.flags.get(name) or os.environ.get(name)
+        if not path:
+            raise LookupError(
+                "no input %r: neither TUNEPORT_INPUTS, nor a flag --%s=…, nor a variable says where it is"
+                % (name, name)
+            )
+        return _mounted(path)
+
+
+class _Local:
+    """The engine of tuneport on this machine: parameters in trial.json, reports appended to a file of JSON lines."""
+
+    name = "local"
+
+    def __init__(self) -> None:
+        path = os.environ["TUNEPORT_TRIAL"]
+        with open(path, encoding="utf-8") as file:
+            self.trial = json.load(file)
+        if self.trial["protocol"] != PROTOCOL:
+            raise RuntimeError(
+                "%s speaks protocol %r, this tuneport_trial speaks %r: copy the one of your tuneport anew"
+                % (path, self.trial["protocol"], PROTOCOL)
+            )
+
+    def params(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = self.trial["parameters"]
+        return parameters
+
+    def objective(self) -> str:
+        return str(self.trial["objective"])
+
+    def report(self, step: int | None, metrics: dict[str, float]) -> None:
+        line = {"time": time.time(), "step": step, "metrics": {name: _plain(metrics[name]) for name in metrics}}
+        # One write to a file opened for appending stays in one piece, whoever else writes to it.
+        file = os.open(self.trial["report"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, (json.dumps(line) + "\n").encode())
+        finally:
+            os.close(file)
+
+    def checkpoint_dir(self) -> str:
+        return str(self.trial["checkpoint_dir"])
+
+    def model_dir(self) -> str:
+        return str(self.trial["model_dir"])
+
+    def data_dir(self, name: str) -> str:
+        data = self.trial["data"]
+        if name not in data:
+            raise LookupError("no input %r; this job has: %s" % (name, ", ".join(sorted(data)) or "none"))
+        return str(data[name])
+
+
+class _Vertex(_NoHost):
+    """Vertex AI: flags in, the report file of cloudml-hypertune out, buckets below /gcs."""
+
+    name = "vertex"
+    kept = 100
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path = os.environ.get("CLOUD_ML_HP_METRIC_FILE") or "/tmp/hypertune/output.metrics"  # noqa: S108
+        self.step = 0
+        self.lines: list[str] = []
+
+    def report(self, step: int | None, metrics: dict[str, float]) -> None:
+        # The service puts lines of one step together, so that reports without a step need one of their own.
+        self.step = self.step + 1 if step is None else step
+        for name, value in metrics.items():
+            entry = {
+                "checkpoint_path": "",
+                "global_step": str(self.step),
+                "timestamp": time.time(),
+                "trial": os.environ.get("CLOUD_ML_TRIAL_ID", "0"),
+                name: str(value),
+            }
+            self.lines.append(json.dumps(entry, sort_keys=True) + "\n")
+        del self.lines[: -self.kept]
+        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+        # In place, as cloudml-hypertune does it: how the service follows a file that is replaced is not documented.
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write("".join(self.lines))
+
+    def checkpoint_dir(self) -> str:
+        return _mounted(os.environ.get("AIP_CHECKPOINT_DIR") or super().checkpoint_dir())
+
+    def model_dir(self) -> str:
+        return _mounted(os.environ.get("AIP_MODEL_DIR") or super().model_dir())
+
+
+class _SageMaker(_NoHost):
+    """SageMaker: parameters in hyperparameters.json, printed lines out, directories below /opt/ml."""
+
+    name = "sagemaker"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = _sagemaker_base()
+        with open(_hyperparameters(), encoding="utf-8") as file:
+            self.hyperparameters = json.load(file)
+
+    def params(self) -> dict[str, Any]:
+        space = _json_variable("TUNEPORT_SPACE")
+        return {
+            name: _decoded(value, space.get(name))
+            for name, value in self.hyperparameters.items()
+            if name != "_tuning_objective_metric" and not name.startswith("sagemaker_")
+        }
+
+    def objective(self) -> str:
+        return self.hyperparameters.get("_tuning_objective_metric") or super().objective()
+
+    def checkpoint_dir(self) -> str:
+        # All training jobs of a tuning job mirror their checkpoints to one place: each needs a folder of its own.
+        return os.path.join(self.base, "checkpoints", os.environ.get("TRAINING_JOB_NAME", ""))
+
+    def model_dir(self) -> str:
+        return os.environ.get("SM_MODEL_DIR") or os.path.join(self.base, "model")
+
+    def data_dir(self, name: str) -> str:
+        channel = "SM_CHANNEL_" + name.upper()
+        path = os.environ.get(channel) or os.path.join(self.base, "input", "data", name)
+        if channel not in os.environ and not os.path.exists(path):
+            raise LookupError("no input %r: neither %s nor %s is there" % (name, channel, path))
+        return path
+
+
+class _ModelArts(_NoHost):
+    """ModelArts: flags in, printed lines out; inputs and the output `train_url` are flags or variables."""
+
+    name = "modelarts"
+
+    def checkpoint_dir(self) -> str:
+        return self._output("checkpoints") or super().checkpoint_dir()
+
+    def model_dir(self) -> str:
+        return self._output("model") or super().model_dir()
+
+    def _output(self, folder: str) -> str | None:
+        output = self.flags.get("train_url") or os.environ.get("train_url")  # noqa: SIM112 - its conventional name
+        return os.path.join(output, folder) if output else None
+
+
+class _Found:
+    """The host, once somebody has asked."""
+
+    host: _NoHost | _Local | None = None
+
+
+def _host() -> _NoHost | _Local:
+    if _Found.host is None:
+        _Found.host = _detected()()
+    return _Found.host
+
+
+def _detected() -> type[_NoHost] | type[_Local]:
+    def says(*names: str) -> bool:
+        return any(os.environ.get(name) for name in names)
+
+    if says("TUNEPORT_TRIAL"):
+        return _Local
+    if says("CLOUD_ML_TRIAL_ID", "CLOUD_ML_HP_METRIC_FILE"):
+        return _Vertex
+    if says("SM_TRAINING_ENV", "TRAINING_JOB_NAME") or os.path.exists(_hyperparameters()):
+        return _SageMaker
+    if says("MA_JOB_DIR", "MA_VJ_NAME"):
+        return _ModelArts
+    return _NoHost
+
+
+def _sagemaker_base() -> str:
+    return os.environ.get("SAGEMAKER_BASE_DIR") or "/opt/ml"
+
+
+def _hyperparameters() -> str:
+    return os.path.join(_sagemaker_base(), "input", "config", "hyperparameters.json")
+
+
+class _Stop:
+    """Whether SIGTERM came, and who else wants to know."""
+
+    asked = False
+    listening = False
+
+    @classmethod
+    def listen(cls) -> None:
+        import signal  # noqa: PLC0415 - few trials need it
+
+        before = signal.getsignal(signal.SIGTERM)
+
+        def on_terminate(number: int, frame: FrameType | None) -> None:
+            cls.asked = True
+            if callable(before):
+                before(number, frame)
+
+        try:
+            signal.signal(signal.SIGTERM, on_terminate)
+        except ValueError:  # only the main thread may; a later call from there will
+            return
+        cls.listening = True
+
+
+def _flags(argv: list[str]) -> dict[str, str]:
+    """`--name=value` and `--name value` as a dict; a flag without a value is "true"; the last of several wins."""
+    flags = {}
+    for index, word in enumerate(argv):
+        if not word.startswith("--") or word == "--":
+            continue
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            following = argv[index + 1 : index + 2]
+            value = following[0] if following and not following[0].startswith("--") else "true"
+        flags[name] = value
+    return flags
+
+
+def _json_variable(name: str) -> dict[str, str]:
+    text = os.environ.get(name)
+    value = json.loads(text) if text else {}
+    if not isinstance(value, dict):
+        raise TypeError("%s must be a JSON object, not %r" % (name, text))
+    return value
+
+
+def _typed(text: str, kind: str | None) -> Any:
+    """The value that `text` spells, as the type that is asked for, or else as what it looks like."""
+    if kind == "text":
+        return text
+    if kind == "bool" or text in ("true", "True", "false", "False"):
+        return text.lower() == "true"
+    if kind == "int" or _INT.fullmatch(text):
+        return int(text) if _INT.fullmatch(text) else round(float(text))  # a host may know real numbers only
+    if kind == "float" or _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+def _decoded(value: Any, kind: str | None) -> Any:
+    """A value of hyperparameters.json as SageMaker's training toolkit reads it: JSON, or else the text itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        decoded = value
+    if kind is None:
+        return decoded
+    return _typed(decoded if isinstance(decoded, str) else value, kind)
+
+
+def _number(what: str, value: Any) -> float:
+    item = getattr(value, "item", None)  # numpy's and torch's way to a plain number
+    try:
+        plain = item() if callable(item) else value
+        if not isinstance(plain, (str, bytes)):  # float() would read them
+            return float(plain)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TypeError("%s must be one number, not %.200r" % (what, value))
+
+
+def _whole(step: Any) -> int:
+    number = _number("step", step)
+    if not number.is_integer() or number < 0:
+        raise ValueError("step must be a whole number from 0, not %r" % (step,))
+    return int(number)
+
+
+def _plain(value: float) -> float | str:
+    """JSON knows no NaN and no infinities."""
+    return value if value - value == 0 else str(value)
+
+
+def _mounted(path: str) -> str:
+    """Vertex shows every bucket as a directory below /gcs."""
+    return "/gcs/" + path[len("gs://") :] if path.startswith("gs://") else path
+
+
+def _made(path: str) -> str:
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def _call(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+    """Call with keyword arguments, or with the whole dict if one argument is required that is no parameter."""
+    import inspect  # noqa: PLC0415 - it takes longer to load than all the rest
+
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [
+        argument.name
+        for argument in inspect.signature(function).parameters.values()
+        if argument.kind in positional and argument.default is argument.empty
+    ]
+    if len(required) == 1 and required[0] not in values:
+        return function(values)
+    return function(**values)
+
+
+def _main(argv: list[str]) -> None:
+    module, _, path = argv[0].partition(":") if argv else ("", "", "")
+    if not module or not path:
+        raise SystemExit("usage: python -m tuneport_trial package.module:function [--name=value ...]")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    function: Any = importlib.import_module(module)
+    for name in path.split("."):
+        function = getattr(function, name)
+    result = _call(function, params())
+    if hasattr(result, "items"):
+        report(**result)
+    elif result is not None:
+        report(**{_host().objective(): result})
+
+
+if __name__ == "__main__":
+    # The function may import this module by its name: it must get this very one, with the reports made so far.
+    sys.modules["tuneport_trial"] = sys.modules["__main__"]
+    _main(sys.argv[1:])
