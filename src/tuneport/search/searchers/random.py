@@ -1,0 +1,34 @@
+"""Independent draws from the space (Bergstra and Bengio 2012)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tuneport.model.word import Scalar
+from tuneport.search.protocols import Observation
+from tuneport.search.searchers.novelty import Novelty
+from tuneport.search.space import Space
+
+_DRAWS = 64
+"""Draws before a used-up corner of the space is given up."""
+
+
+class RandomSearcher:
+    """Draws every parameter evenly on its own scale."""
+
+    adaptive = False
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space = space
+        self._seed = seed
+        self._novelty = Novelty(space)
+
+    def suggest(
+        self, number: int, finished: Sequence[Observation], pending: Sequence[Mapping[str, Scalar]]
+    ) -> dict[str, Scalar]:
+        """An independent draw; see `Searcher.suggest`."""
+        seen = self._novelty.seen(finished, pending)
+        rng = np.random.default_rng([self._seed, number])
+        return self._novelty.first_new((rng.random(len(self._space)) for _ in range(_DRAWS)), seen, rng)
