@@ -46,7 +46,14 @@ class Ended:
     failure: Failure | None = None
 
 
-Event: TypeAlias = Asked | Reported | Ended
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """A running trial begins again from nothing: what it had reported does not count any more."""
+
+    trial: int
+
+
+Event: TypeAlias = Asked | Reported | Restarted | Ended
 """All that can happen to a study. The same events in the same order make the same study."""
 
 
@@ -235,8 +242,38 @@ class Study:
         last = None if metrics is None else _measurement(metrics, None, None)
         if last is not None:
             self._record(Reported(progress.id, last))
-        self._record(self._ending(progress, state, failure))
+        self._record(self.ending(progress.id, state=state, failure=failure))
         return self.trial(progress.id)
+
+    def decision(self, trial: Trial | int) -> Decision:
+        """What the scheduler has said to a trial's reports so far; STOP is never taken back.
+
+        Raises:
+            UnknownTrialError: the trial was never asked for.
+        """
+        return self._known(trial).decision
+
+    def ending(self, trial: Trial | int, *, state: TrialState | None = None, failure: Failure | None = None) -> Ended:
+        """The event with which `tell` would end a trial, given what it has reported. Nothing is recorded.
+
+        Raises:
+            UnknownTrialError: the trial was never asked for.
+            TrialFinishedError: it has ended before.
+        """
+        progress = self._open(trial)
+        objective = self.spec.objective
+        final = final_measurement(progress.measurements, objective, self.spec.measurement)
+        if state is None:
+            state = TrialState.SUCCEEDED if failure is None else TrialState.FAILED
+        if state is TrialState.SUCCEEDED and final is None:
+            message = f"it ended without giving the metric '{objective.metric}'"
+            return _failed(progress.id, TrialState.FAILED, FailureKind.METRIC_MISSING, message)
+        if state is TrialState.SUCCEEDED and final is not None and not usable(final.metrics[objective.metric]):
+            message = f"the metric '{objective.metric}' is {final.metrics[objective.metric]}, which is no finite number"
+            return _failed(progress.id, TrialState.INFEASIBLE, FailureKind.INFEASIBLE, message, final)
+        if failure is None and state in _UNEXPLAINED:
+            return _failed(progress.id, state, _UNEXPLAINED[state], f"it was told to be {state}", final)
+        return Ended(progress.id, state, final, failure)
 
     def apply(self, event: Event) -> Decision:
         """Take an event into account without passing it to `on_event`: one step of a replay.
@@ -254,6 +291,8 @@ class Study:
                 return self._asked(event)
             case Reported():
                 return self._reported(event)
+            case Restarted():
+                return self._restarted(event)
             case Ended():
                 return self._ended(event)
 
@@ -283,6 +322,12 @@ class Study:
             progress.decision = decision
         return progress.decision
 
+    def _restarted(self, event: Restarted) -> Decision:
+        progress = self._open(event.trial)
+        progress.measurements.clear()
+        progress.reports, progress.decision = 0, Decision.CONTINUE
+        return progress.decision
+
     def _ended(self, event: Ended) -> Decision:
         progress = self._open(event.trial)
         progress.state = event.state
@@ -303,22 +348,6 @@ class Study:
         if unusable or not usable(metrics.get(self.spec.objective.metric)):
             return None
         return tuple(_sign(one.goal) * metrics.get(one.metric, math.nan) for one in self.spec.objectives)
-
-    def _ending(self, progress: _Progress, state: TrialState | None, failure: Failure | None) -> Ended:
-        """The event that ends a trial, with what its measurements say about how it ended."""
-        objective = self.spec.objective
-        final = final_measurement(progress.measurements, objective, self.spec.measurement)
-        if state is None:
-            state = TrialState.SUCCEEDED if failure is None else TrialState.FAILED
-        if state is TrialState.SUCCEEDED and final is None:
-            message = f"it ended without giving the metric '{objective.metric}'"
-            return _failed(progress.id, TrialState.FAILED, FailureKind.METRIC_MISSING, message)
-        if state is TrialState.SUCCEEDED and final is not None and not usable(final.metrics[objective.metric]):
-            message = f"the metric '{objective.metric}' is {final.metrics[objective.metric]}, which is no finite number"
-            return _failed(progress.id, TrialState.INFEASIBLE, FailureKind.INFEASIBLE, message, final)
-        if failure is None and state in _UNEXPLAINED:
-            return _failed(progress.id, state, _UNEXPLAINED[state], f"it was told to be {state}", final)
-        return Ended(progress.id, state, final, failure)
 
     def _known(self, trial: Trial | int) -> _Progress:
         number = trial.id if isinstance(trial, Trial) else trial
