@@ -80,7 +80,7 @@ class Launch:
         env: variables added to those that the engine passes on.
         cwd: absolute path of its working directory.
         files: path relative to the trial's folder to text; written before the start.
-        folders: paths relative to the trial's folder; made before the start.
+        folders: paths, absolute or relative to the trial's folder; made before the start.
         reports: where it writes metrics, if it does.
         patterns: metric to a regular expression over its output (both streams); empty: output is not searched.
     """
@@ -158,11 +158,11 @@ def inputs(trial: TrialContext) -> dict[str, str]:
     return {one.name: local_path(one.uri, trial.base) or one.uri for one in trial.job.trial.inputs}
 
 
-def results(trial: TrialContext) -> str:
-    """The directory below which the trial's results are kept: the job's output if it is on this machine."""
+def results(trial: TrialContext) -> str | None:
+    """The trial's own directory below the job's output; None if there is no output, or if it is not on this machine."""
     output = trial.job.trial.output
     path = local_path(output.uri, trial.base) if output is not None else None
-    return trial.folder if path is None else posixpath.join(path, trial.run, str(trial.trial))
+    return posixpath.join(path, trial.run, str(trial.trial)) if path is not None else None
 
 
 def printed(trial: TrialContext) -> dict[str, str]:

@@ -60,8 +60,8 @@ class Patterns:
 class Gather:
     """Puts single metrics together into reports, as they come from output that says one thing at a time.
 
-    A report is complete when all metrics are in it, or when a metric comes a second time. Its step counts the reports
-    that hold the objective, from 1; a report without it has no step.
+    A report is complete when all metrics are in it, or when a metric comes a second time or with another step. Unless
+    the trial says steps, a report's step counts those that hold the objective, from 1; one without it has no step.
 
     Args:
         objective: the primary metric.
@@ -73,13 +73,14 @@ class Gather:
         self._all = frozenset(metrics)
         self._waiting: dict[str, float] = {}
         self._time: float | None = None
-        self._steps = 0
+        self._said: int | None = None
+        self._count = 0
 
-    def add(self, metric: str, value: float, time: float | None = None) -> list[Reported]:
-        """Take one value; returns the reports that it completes. `time` is POSIX seconds."""
-        complete = self.flush() if metric in self._waiting else []
+    def add(self, metric: str, value: float, time: float | None = None, step: int | None = None) -> list[Reported]:
+        """Take one value, when it came (POSIX seconds) and the step it was said with; returns what it completes."""
+        complete = self.flush() if metric in self._waiting or step != self._said else []
         self._waiting[metric] = value
-        self._time = time
+        self._time, self._said = time, step
         return complete + self.flush() if self._waiting.keys() >= self._all else complete
 
     def flush(self) -> list[Reported]:
@@ -87,7 +88,12 @@ class Gather:
         if not self._waiting:
             return []
         metrics, self._waiting = self._waiting, {}
+        return [Reported(metrics, self._step(metrics), self._time)]
+
+    def _step(self, metrics: Collection[str]) -> int | None:
         if self._objective not in metrics:
-            return [Reported(metrics, time=self._time)]
-        self._steps += 1
-        return [Reported(metrics, step=self._steps, time=self._time)]
+            return self._said
+        self._count += 1
+        if self._said == 0:  # the first step, or cloudml-hypertune's word for none: then they are counted from there
+            return self._count - 1
+        return self._count if self._said is None else self._said

@@ -80,6 +80,25 @@ class RunState(StrEnum):
         return self in {RunState.SUCCEEDED, RunState.STOPPED, RunState.FAILED}
 
 
+class RunReason(StrEnum):
+    """Why a run ended."""
+
+    COMPLETED = "completed"
+    """All trials of the budget have ended."""
+    EXHAUSTED = "exhausted"
+    """Every point of a finite space has been tried."""
+    TARGET = "target"
+    """A trial reached the objective's target."""
+    TIME = "time"
+    """`max_seconds` is spent."""
+    NO_IMPROVEMENT = "no_improvement"
+    """`max_trials_without_improvement` trials in a row did not beat the best."""
+    REQUEST = "request"
+    """A person stopped it."""
+    FAILURES = "failures"
+    """Too many trials failed; see `max_failed_trials`."""
+
+
 class Measurement(Word):
     """What a trial reported at one moment."""
 
@@ -147,8 +166,10 @@ class StudyResult(Word):
     state: RunState
     objectives: tuple[Objective, ...]
     trials: tuple[Trial, ...]
+    reason: RunReason | None = None
+    """Why it ended; None while it has not."""
     message: str = ""
-    """Why it ended, in one sentence."""
+    """The same in one sentence."""
     created: float | None = None
     ended: float | None = None
 

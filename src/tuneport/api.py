@@ -1,0 +1,378 @@
+"""The public verbs: run, submit, resume, attach, tune, and the handle of a run. The backend is one word."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tuneport.backends import registry
+from tuneport.backends.local.client import LocalClient
+from tuneport.backends.local.settings import LocalSettings
+from tuneport.config import load as load_config
+from tuneport.engine.devices import discover
+from tuneport.engine.executors.function import FunctionExecutor
+from tuneport.engine.launch import LaunchContract
+from tuneport.engine.preflight import local_problems
+from tuneport.errors import BackendNotFoundError, JobError, MissingExtraError, Problem, WaitTimeoutError
+from tuneport.model.job import Budget, TuningJob
+from tuneport.model.parameters import Categorical, Discrete, Float, Int
+from tuneport.model.results import RunState, StudyResult, Trial
+from tuneport.model.study import Algorithm, EarlyStopping, Objective, StudySpec
+from tuneport.model.trial_spec import TrialSpec
+from tuneport.translate.capabilities import screen
+
+if TYPE_CHECKING:
+    import pandas
+
+Progress = Callable[[StudyResult], None]
+Parameters = Sequence[Float | Int | Discrete | Categorical]
+
+
+class Run:
+    """A run that was submitted somewhere, by the reference under which it is found again.
+
+    Everything is read when it is asked for; a Run holds no state of its own and can be made anew with `attach`.
+    """
+
+    def __init__(self, client: LocalClient, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    @property
+    def ref(self) -> str:
+        """Reference for `attach` and the command line, such as local:digits-7f3a."""
+        return f"local:{self._name}"
+
+    @property
+    def job(self) -> TuningJob:
+        """The job that it runs."""
+        return self._client.job(self._name)
+
+    @property
+    def result(self) -> StudyResult:
+        """Its whole record as it is now."""
+        return self._client.result(self._name)
+
+    @property
+    def state(self) -> RunState:
+        """Where it is in its life."""
+        return self.result.state
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Its trials so far, by id."""
+        return self.result.trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial so far; None while there is no result."""
+        return self.result.best
+
+    @property
+    def folder(self) -> Path:
+        """Where its trials keep their files."""
+        return self._client.folder(self._name)
+
+    def changes(self) -> Iterator[StudyResult]:
+        """Its record now and after each change, until nobody drives it any more."""
+        return self._client.changes(self._name)
+
+    def wait(self, timeout: float | None = None) -> StudyResult:
+        """Wait until it has ended or was interrupted.
+
+        Args:
+            timeout: at most so many seconds; None: as long as it takes.
+
+        Raises:
+            WaitTimeoutError: the time is over; the run goes on.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        for result in self._client.changes(self._name, end):
+            last = result
+        if last.state in {RunState.PENDING, RunState.RUNNING, RunState.STOPPING}:
+            msg = f"run {self.ref} has not ended after {timeout:g} s"
+            raise WaitTimeoutError(msg, hint="wait again, or follow it")
+        return last
+
+    def stop(self, trial: int | None = None) -> None:
+        """Ask it, or one of its trials, to stop; returns at once."""
+        self._client.stop(self._name, trial)
+
+    def delete(self) -> None:
+        """Forget it and remove its files."""
+        self._client.delete(self._name)
+
+    def logs(self, trial: int, *, follow: bool = False) -> Iterator[str]:
+        """Lines that a trial wrote; with `follow`, until it ends."""
+        return self._client.logs(self._name, trial, follow=follow)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row per trial, as StudyResult.to_records.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas as pd  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise MissingExtraError("to_dataframe needs pandas", hint="pip install 'tuneport[report]'") from error
+        return pd.DataFrame(self.result.to_records())
+
+    def __repr__(self) -> str:
+        return f"<tuneport.Run {self.ref}>"
+
+
+def check(
+    job: TuningJob | Mapping[str, Any],
+    *,
+    on: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    base: Path | None = None,
+) -> list[Problem]:
+    """Everything that is wrong with a job, and all that stands in the way of running it there; empty if nothing does.
+
+    Args:
+        job: a job, or plain data that should be one.
+        on: the backend; None: the configured one.
+        settings: of that backend, over the configured ones.
+        base: directory that relative paths of the job mean; None: the current one.
+
+    Raises:
+        BackendNotFoundError: there is no such backend.
+    """
+    name, chosen = _settings(on, settings)
+    if isinstance(job, TuningJob):
+        problems = screen(job, registry.load(name).capabilities)
+        return [*problems, *_machine_problems(job.trial, job.budget, chosen, base)]
+    try:
+        return check(TuningJob.model_validate(job), on=on, settings=settings, base=base)
+    except JobError as error:
+        # What is right by itself is looked at all the same, so that one report says everything.
+        trial, budget = _part(TrialSpec, job.get("trial")), _part(Budget, job.get("budget", {}))
+        return [*error.problems, *_machine_problems(trial, budget, chosen, base)]
+
+
+def _part[W: (TrialSpec, Budget)](kind: type[W], data: Any) -> W | None:
+    try:
+        return kind.model_validate(data)
+    except JobError:
+        return None
+
+
+def _machine_problems(
+    trial: TrialSpec | None, budget: Budget | None, settings: LocalSettings, base: Path | None
+) -> Iterator[Problem]:
+    yield from local_problems(trial, budget, base or Path.cwd(), discover(settings.gpus))
+
+
+def submit(
+    job: TuningJob,
+    *,
+    on: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    base: Path | None = None,
+) -> Run:
+    """Start a job and return at once. On this machine it runs in a process of its own, which outlives this one.
+
+    Args:
+        job: the job.
+        on: the backend, "local" unless configured otherwise.
+        settings: of that backend, over the configured ones; for local see LocalSettings.
+        base: directory that relative paths of the job mean; None: the current one.
+
+    Raises:
+        JobError: the job cannot run there; nothing has been started.
+        BackendNotFoundError: there is no such backend.
+    """
+    client, name = _create(job, on, settings, base)
+    client.detach(name)
+    return Run(client, name)
+
+
+def run(
+    job: TuningJob,
+    *,
+    on: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    base: Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Run a job to its end. On this machine it is driven by this process.
+
+    Args:
+        job: the job.
+        on: the backend, "local" unless configured otherwise.
+        settings: of that backend, over the configured ones; for local see LocalSettings.
+        base: directory that relative paths of the job mean; None: the current one.
+        progress: is called with the record as it grows, some ten times a second at most.
+
+    Raises:
+        JobError: the job cannot run there; nothing has been started.
+        KeyboardInterrupt: interrupted; the run is recorded and `resume` goes on with it.
+    """
+    client, name = _create(job, on, settings, base)
+    client.drive(name, progress)
+    return Run(client, name)
+
+
+def resume(ref: str, *, workspace: str | Path | None = None, progress: Progress | None = None) -> Run:
+    """Go on with an interrupted or stopped run, in this process, to its end.
+
+    What ended stays ended; trials that still run are taken over, those that were cut off run again.
+
+    Args:
+        ref: its reference, or the beginning of its id.
+        workspace: where it is recorded; None: the configured one.
+        progress: as in `run`.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+        ConflictError: it has ended, or another process drives it.
+    """
+    handle = attach(ref, workspace=workspace)
+    handle._client.drive(handle._name, progress)  # noqa: SLF001 - one module
+    return handle
+
+
+def attach(ref: str, *, workspace: str | Path | None = None) -> Run:
+    """The handle of a run that was started before, by anybody.
+
+    Args:
+        ref: its reference such as local:digits-7f3a, its id, or the beginning of just one id.
+        workspace: where it is recorded; None: the configured one.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+        StoreError: there is no such workspace.
+    """
+    backend, _, name = ref.rpartition(":")
+    if backend not in {"", "local"}:
+        registry.load(backend.partition(":")[0])
+    client = _client(_settings("local", _at(workspace))[1])
+    return Run(client, client.find(name))
+
+
+def runs(*, workspace: str | Path | None = None) -> list[StudyResult]:
+    """The records of all runs of a workspace, newest first.
+
+    Raises:
+        StoreError: there is no such workspace.
+    """
+    client = _client(_settings("local", _at(workspace))[1])
+    return [client.result(name) for name in client.runs()]
+
+
+def tune(
+    function: Callable[..., Any],
+    parameters: Parameters,
+    *,
+    goal: Literal["minimize", "maximize"] = "minimize",
+    metric: str = "objective",
+    max_trials: int | None = 50,
+    parallel_trials: int = 1,
+    algorithm: Algorithm | None = None,
+    early_stopping: EarlyStopping | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+    workspace: str | Path | None = None,
+    resume: str | None = None,
+    progress: Progress | None = None,
+    **budget: Any,
+) -> Trial:
+    """Tune a plain Python function in this process.
+
+    Args:
+        function: gets the parameters as keyword arguments (or as one dict, if it takes a single argument that is not
+            the name of a parameter) and returns the metric, or a mapping of metrics. If it yields, every value is a
+            report, and early stopping may end it.
+        parameters: the search space.
+        goal: which way is better.
+        metric: what the returned number is called.
+        max_trials: calls in all.
+        parallel_trials: calls at the same time, on threads.
+        algorithm: how points are proposed; None: the default of StudySpec.
+        early_stopping: how hopeless trials are ended; for functions that yield.
+        seed: makes the suggestions repeatable; for the default algorithm, others carry their own.
+        name: of the run; None: the function's.
+        workspace: where the run is recorded; None: the configured one.
+        resume: reference of an earlier call's run that was interrupted, to go on with it.
+        progress: as in `run`.
+        **budget: other fields of Budget, such as max_seconds.
+
+    Returns:
+        The best trial: its `parameters`, and its `metrics`.
+
+    Raises:
+        JobError: the arguments make no valid job.
+        TrialsFailedError: no call gave a result.
+    """
+    chosen = {} if algorithm is None else {"algorithm": algorithm}
+    if seed is not None:
+        chosen["algorithm"] = (algorithm or StudySpec.model_fields["algorithm"].default).changed(seed=seed)
+    label = getattr(function, "__qualname__", type(function).__qualname__)
+    job = TuningJob(
+        name=name or label.strip("<>"),
+        study=StudySpec(
+            parameters=tuple(parameters),
+            objectives=(Objective(metric=metric, goal=goal),),
+            early_stopping=early_stopping,
+            **chosen,
+        ),
+        trial=TrialSpec(function=_function_label(function, label)),
+        budget=Budget(max_trials=max_trials, parallel_trials=parallel_trials, **budget),
+    )
+    return _tune(function, job, workspace, resume, progress)
+
+
+def _tune(
+    function: Callable[..., Any],
+    job: TuningJob,
+    workspace: str | Path | None,
+    resume: str | None,
+    progress: Progress | None,
+) -> Trial:
+    client = _client(_settings("local", _at(workspace))[1], create=resume is None)
+    if resume is None:
+        name = client.create(job, Path.cwd(), FunctionExecutor.name, _version())
+    else:
+        name = client.find(resume.rpartition(":")[2])
+    client.drive(name, progress, function)
+    result = client.result(name)
+    if result.best is None:
+        failures = [trial.failure.message for trial in result.trials if trial.failure]
+        said = f"; the first: {failures[0]}" if failures else ""
+        raise TrialsFailedError(f"run {result.ref} has no result: {result.message}{said}")
+    return result.best
+
+
+def _create(
+    job: TuningJob, on: str | None, settings: Mapping[str, Any] | None, base: Path | None
+) -> tuple[LocalClient, str]:
+    """Check everything, then record the new run."""
+    chosen = _settings(on, settings)[1]
+    if problems := check(job, on=on, settings=settings, base=base):
+        raise JobError.of(f"job '{job.name}' cannot run here", problems)
+    client = _client(chosen, create=True)
+    return client, client.create(job, base or Path.cwd(), ProcessExecutor.name, _version())
+
+
+def _client(settings: LocalSettings, *, create: bool = False) -> LocalClient:
+    return LocalClient(settings, _contract, create=create)
+
+
+def _contract(name: str) -> LaunchContract:
+    contract: LaunchContract = importlib.import_module(f"tuneport.backends.{name}.launch").launch
+    return contract
+
+
+def _at(workspace: str | Path | None) -> dict[str, Any]:
+    return {} if workspace is None else {"workspace": str(workspace)}
+
+
+def _version() -> str:
+    from tuneport import __version__  # noqa: PLC0415 - reads the installed metadata, which costs a little
+
+    return __version__

@@ -1,0 +1,321 @@
+"""Runs on this machine: made, driven, watched and stopped through the store of a workspace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tuneport.backends.local.settings import LocalSettings
+from tuneport.engine.devices import Pool, discover
+from tuneport.engine.engine import Engine
+from tuneport.engine.executors.function import FunctionExecutor
+from tuneport.engine.executors.process import ProcessExecutor
+from tuneport.engine.executors.protocols import Executor
+from tuneport.engine.launch import LaunchContract
+from tuneport.engine.logs import follow_log, read_log
+from tuneport.engine.record import Record
+from tuneport.engine.store import RunRow, Store
+from tuneport.errors import ConflictError, EngineError, UnknownTrialError
+from tuneport.model.job import TuningJob
+from tuneport.model.results import RunState, StudyResult
+
+Observer = Callable[[StudyResult], None]
+NAME = "local"
+POLL = 0.1
+"""Seconds between looks at the journal of a run that another process drives."""
+NOTIFY = 0.1
+"""Seconds between two calls of an observer; a change in between is told with the next."""
+
+
+class LocalClient:
+    """One workspace of this machine.
+
+    Args:
+        settings: of the local backend.
+        contracts: from the name of a launch contract to the contract.
+        create: make the workspace if it is not there.
+    """
+
+    def __init__(
+        self, settings: LocalSettings, contracts: Callable[[str], LaunchContract], *, create: bool = False
+    ) -> None:
+        self._settings = settings
+        self._contracts = contracts
+        self._store = Store(Path(settings.workspace), create=create)
+        self._records: dict[str, Record] = {}
+        self._drivers: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace's directory."""
+        return self._store.path
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._store.close()
+
+    def create(self, job: TuningJob, base: Path, executor: str, version: str) -> str:
+        """Record a new run; nothing is started yet. Returns its id."""
+        settings = self._settings
+        drawn = job.study.algorithm.seed
+        manifest = {
+            "seed": drawn if drawn is not None else secrets.randbits(32),
+            "base": os.path.relpath(base, self._store.path),
+            "executor": executor,
+            "contract": settings.contract,
+            "gpus": settings.gpus,
+            "grace": settings.grace,
+            "python": str(settings.python) if settings.python else None,
+            "version": version,
+        }
+        return self._store.create(job.name, job.model_dump_json(), manifest).id
+
+    def find(self, name: str) -> str:
+        """The id of the run that `name` means: an id, or the beginning of just one."""
+        return self._store.find(name).id
+
+    def runs(self) -> list[str]:
+        """Ids of all runs, newest first."""
+        return [row.id for row in self._store.runs()]
+
+    # Driving ----------------------------------------------------------------------------------------------------
+
+    def drive(
+        self,
+        run: str,
+        observer: Observer | None = None,
+        function: Callable[..., Any] | None = None,
+        *,
+        stopping: bool = False,
+    ) -> None:
+        """Drive a run in this process until it ends, or until it is interrupted.
+
+        Args:
+            run: its id.
+            observer: is told the run's state now and then.
+            function: the objective, for a run that tunes a function of this process.
+            stopping: only stop what still runs, and end the run.
+
+        Raises:
+            ConflictError: another process drives it, it has ended, or it needs the function that it was made with.
+            KeyboardInterrupt: SIGINT or SIGTERM came; everything is recorded and the run can be resumed.
+        """
+        row = self._store.find(run)
+        if not stopping:
+            _check_executor(row, function)
+        with self._store.driving(run):
+            record = self._replay(row)
+            if record.state.ended and record.state is not RunState.STOPPED:
+                raise ConflictError(f"run {run} has ended: {record.message}", backend=NAME)
+            engine, executor = self._engine(row, record, function, observer)
+            try:
+                with _interruptible(engine):
+                    engine.run(stopping=stopping)
+            finally:
+                executor.close()
+            if record.state is RunState.INTERRUPTED:
+                raise KeyboardInterrupt
+
+    def _engine(
+        self, row: RunRow, record: Record, function: Callable[..., Any] | None, observer: Observer | None
+    ) -> tuple[Engine, Executor]:
+        manifest = row.manifest
+        pool = Pool(discover(manifest["gpus"]), record.job.trial.resources)
+        executor: Executor = (
+            FunctionExecutor(function or _no_function)
+            if manifest["executor"] == FunctionExecutor.name
+            else ProcessExecutor(self._contracts(manifest["contract"]), grace=manifest["grace"])
+        )
+        engine = Engine(
+            self._store,
+            record,
+            executor,
+            pool,
+            base=str((self._store.path / manifest["base"]).resolve()),
+            python=manifest["python"] or sys.executable,
+            cpus=os.cpu_count() or 1,
+            observer=_Notifier(observer) if observer else None,
+        )
+        return engine, executor
+
+    def detach(self, run: str) -> None:
+        """Drive a run in a process of its own, which outlives this one."""
+        log = self._store.folder(run) / "driver.log"
+        with log.open("ab") as output:
+            self._drivers[run] = subprocess.Popen(
+                [sys.executable, "-m", "tuneport", "resume", run, "--workspace", str(self._store.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    # Watching ---------------------------------------------------------------------------------------------------
+
+    def result(self, run: str) -> StudyResult:
+        """The run as it is now."""
+        driven = self._store.driven(run)  # asked first: a driver that ends in between has then written all it had
+        return self._record(run).result(driven=driven)
+
+    def changes(self, run: str) -> Iterator[StudyResult]:
+        """The run as it is now and whenever it has changed, until nobody drives it any more.
+
+        Raises:
+            EngineError: its driver could not be started.
+        """
+        seen = -1
+        while True:
+            result = self.result(run)
+            seq = self._record(run).seq
+            if seq != seen:
+                seen = seq
+                yield result
+            if result.state not in {RunState.PENDING, RunState.RUNNING, RunState.STOPPING}:
+                return
+            self._check_driver(run, result)
+            time.sleep(POLL)
+
+    def _check_driver(self, run: str, result: StudyResult) -> None:
+        driver = self._drivers.get(run)
+        if driver is not None and driver.poll() is not None and result.state is RunState.PENDING:
+            said = (self._store.folder(run) / "driver.log").read_text(encoding="utf-8", errors="replace")
+            raise EngineError(f"run {run} could not be started:\n{said[-2000:]}")
+
+    def job(self, run: str) -> TuningJob:
+        """The job of a run."""
+        return self._record(run).job
+
+    def folder(self, run: str) -> Path:
+        """The folder of a run."""
+        return self._store.folder(run)
+
+    def logs(self, run: str, trial: int, *, follow: bool = False) -> Iterator[str]:
+        """Lines of a trial's output.
+
+        Raises:
+            UnknownTrialError: the run has no such trial.
+        """
+        record = self._record(run)
+        if trial not in record.lives:
+            raise UnknownTrialError(f"run {run} has no trial {trial}; it has {len(record.lives)}")
+        folder = self._store.trial_folder(run, trial)
+        if not follow:
+            return read_log(folder)
+        return follow_log(folder, lambda: self._silent(run, trial))
+
+    def _silent(self, run: str, trial: int) -> bool:
+        record = self._record(run)
+        return record.lives[trial].ended is not None or not self._store.driven(run)
+
+    # Ending -----------------------------------------------------------------------------------------------------
+
+    def stop(self, run: str, trial: int | None = None) -> None:
+        """Ask a run, or one of its trials, to stop. Returns at once; an interrupted run is stopped for good.
+
+        Raises:
+            UnknownTrialError: the trial does not run.
+            ConflictError: the run has ended, or nobody drives it and only one trial is to be stopped.
+        """
+        record = self._record(run)
+        if record.state.ended:
+            raise ConflictError(f"run {run} has ended: {record.message}", backend=NAME)
+        if trial is not None and trial not in record.running:
+            raise UnknownTrialError(f"trial {trial} of run {run} is not running")
+        if self._store.driven(run):
+            self._store.request_stop(run, trial)
+        elif trial is None:
+            self.drive(run, stopping=True)  # nobody is there to hear it: take over and end it
+        else:
+            raise ConflictError(f"nobody drives run {run}", backend=NAME, hint=f"first: tuneport resume {run}")
+
+    def delete(self, run: str) -> None:
+        """Forget a run and remove its files.
+
+        Raises:
+            ConflictError: it is being driven.
+        """
+        with self._store.driving(run):
+            record = self._replay(self._store.find(run))
+            if record.running and not record.state.ended:
+                raise ConflictError(
+                    f"trials of run {run} may still be running", backend=NAME, hint=f"first: tuneport stop {run}"
+                )
+        self._store.delete(run)
+        self._records.pop(run, None)
+
+    # The record -------------------------------------------------------------------------------------------------
+
+    def _record(self, run: str) -> Record:
+        """The record of a run, brought up to date."""
+        record = self._records.get(run)
+        if record is None:
+            record = self._records[run] = Record(self._store.find(run), f"{NAME}:{run}")
+        for event in self._store.events(run, after=record.seq):
+            record.apply(event)
+        return record
+
+    def _replay(self, row: RunRow) -> Record:
+        self._records.pop(row.id, None)
+        return self._record(row.id)
+
+
+def _check_executor(row: RunRow, function: Callable[..., Any] | None) -> None:
+    if row.manifest["executor"] == FunctionExecutor.name and function is None:
+        raise ConflictError(
+            f"run {row.id} tunes a function of a Python process",
+            backend=NAME,
+            hint=f"go on with it there: tuneport.tune(function, ..., resume='{row.id}')",
+        )
+    if row.manifest["executor"] != FunctionExecutor.name and function is not None:
+        raise ConflictError(f"run {row.id} runs programs, not a function", backend=NAME)
+
+
+class _Notifier:
+    """Tells an observer of changes, but not more often than it is of use to a person."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._told = 0.0
+
+    def __call__(self, record: Record) -> None:
+        now = time.monotonic()
+        final = record.state is not RunState.RUNNING
+        if final or now - self._told >= NOTIFY:
+            self._told = now
+            self._observer(record.result(driven=True))
+
+
+def _no_function(**_: object) -> None:
+    """Stands for the function of a run that is only being stopped: nothing is started any more."""
+
+
+@contextlib.contextmanager
+def _interruptible(engine: Engine) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run cleanly; a second SIGINT does not wait for that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        if came and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        came.append(number)
+        engine.interrupt()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,177 @@
+"""The GPUs of this machine, and who may use which: shares of a GPU, or parts of its memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tuneport.errors import DeviceError
+from tuneport.model.trial_spec import Resources, size_text
+
+_ROUNDING = 1e-9
+"""Shares are floats; ten tenths make one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One GPU.
+
+    Attributes:
+        id: as CUDA_VISIBLE_DEVICES names it: an index, or a UUID.
+        name: its product name.
+        memory: bytes, or None if unknown.
+    """
+
+    id: str
+    name: str = "GPU"
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one trial to some devices.
+
+    Attributes:
+        devices: ids of the devices.
+        share: part of each of them, from 0 to 1.
+        memory: bytes of each of them.
+    """
+
+    devices: tuple[str, ...] = ()
+    share: float = 0.0
+    memory: int = 0
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Variables that show the trial its devices and no others."""
+        if not self.devices:
+            return {}
+        return {"CUDA_VISIBLE_DEVICES": ",".join(self.devices), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+@dataclass(slots=True)
+class _Use:
+    device: Device
+    share: float = 0.0
+    memory: int = 0
+
+    def fits(self, lease: Lease) -> bool:
+        room = self.device.memory is None or self.memory + lease.memory <= self.device.memory
+        return room and self.share + lease.share <= 1 + _ROUNDING
+
+
+class Pool:
+    """The devices of a run, leased to its trials; no device is ever promised beyond what it has.
+
+    Args:
+        devices: all that may be leased.
+        want: what every trial of the run asks for.
+
+    Raises:
+        DeviceError: these devices could never satisfy it.
+    """
+
+    def __init__(self, devices: Sequence[Device], want: Resources) -> None:
+        self._uses = {device.id: _Use(device) for device in devices}
+        self._count = wanted(want)
+        memory = want.gpu_memory or 0
+        # Without a share, memory alone tells how many fit; where it is unknown, a trial has the device to itself.
+        by_memory = memory > 0 and want.gpus == 0 and all(device.memory is not None for device in devices)
+        self._share = 0.0 if by_memory else min(want.gpus or 1, 1)
+        self._memory = memory
+        if self.capacity == 0:
+            raise DeviceError(self._why_none(devices), hint="lower trial.resources, or see the setting local.gpus")
+
+    @property
+    def capacity(self) -> int | None:
+        """How many trials run at once when all devices are free; None: devices do not limit them."""
+        if self._count == 0:
+            return None
+        return sum(self._places(use.device) for use in self._uses.values()) // self._count
+
+    def _places(self, device: Device) -> int:
+        by_share = int(1 / self._share + _ROUNDING) if self._share else None
+        by_memory = device.memory // self._memory if device.memory is not None and self._memory else None
+        return min(places for places in (by_share, by_memory) if places is not None)
+
+    def lease(self) -> Lease | None:
+        """The devices for one more trial, or None while they are taken.
+
+        Trials that share a device are put together as tightly as they fit, so that whole devices stay free.
+        """
+        if self._count == 0:
+            return Lease()
+        one = Lease(share=self._share, memory=self._memory)
+        free = sorted((use for use in self._uses.values() if use.fits(one)), key=lambda use: (-use.share, -use.memory))
+        if len(free) < self._count:
+            return None
+        lease = Lease(tuple(use.device.id for use in free[: self._count]), self._share, self._memory)
+        self.retake(lease)
+        return lease
+
+    def retake(self, lease: Lease) -> None:
+        """Take back a lease that an earlier runner gave to a trial that still runs."""
+        self._account(lease, 1)
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back."""
+        self._account(lease, -1)
+
+    def _account(self, lease: Lease, sign: int) -> None:
+        for name in lease.devices:
+            if use := self._uses.get(name):
+                use.memory += sign * lease.memory
+                use.share = max(0.0, use.share + sign * lease.share)
+
+    def _why_none(self, devices: Sequence[Device]) -> str:
+        if self._count > len(devices):
+            return f"a trial needs {self._count} GPU{'s' * (self._count > 1)}, but this machine has {len(devices)}"
+        most = size_text(max(device.memory or 0 for device in devices))
+        return f"a trial needs {size_text(self._memory)} of GPU memory, but no device here has more than {most}"
+
+
+def wanted(want: Resources) -> int:
+    """How many devices one trial needs to see."""
+    if want.gpu_memory is not None:
+        return 1
+    return 1 if 0 < want.gpus < 1 else int(want.gpus)
+
+
+def discover(declared: int | None = None) -> list[Device]:
+    """The GPUs that this process may use: those that NVML shows, less what CUDA_VISIBLE_DEVICES hides.
+
+    Args:
+        declared: so many devices instead of looking, for machines that NVML does not see; their memory is unknown.
+    """
+    if declared is not None:
+        return [Device(str(index)) for index in range(declared)]
+    devices = _from_nvml()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return devices
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    known = {device.id: device for device in devices}
+    return [known[name] for name in names if name in known]
+
+
+def _from_nvml() -> list[Device]:
+    try:
+        import pynvml  # noqa: PLC0415 - an extra
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        return [_device(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _device(nvml: object, index: int) -> Device:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)  # type: ignore[attr-defined]
+    name = nvml.nvmlDeviceGetName(handle)  # type: ignore[attr-defined]
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle).total  # type: ignore[attr-defined]
+    return Device(str(index), name if isinstance(name, str) else name.decode(), int(memory))

@@ -1,0 +1,392 @@
+"""The loop: ask, launch, measure, decide, tell, record. Every step is in the journal before the next one is taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuneport.engine.devices import Lease, Pool
+from tuneport.engine.executors.protocols import Emitted, Executor, Exited
+from tuneport.engine.launch import TrialContext
+from tuneport.engine.record import PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
+from tuneport.engine.store import Event, Store
+from tuneport.errors import SpaceExhaustedError
+from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState
+from tuneport.search.protocols import Decision
+
+PATIENCE = 0.25
+"""Seconds between looks at requests of other processes and at the clock, while nothing happens."""
+MAX_LOSSES = 3
+"""A trial whose watcher is killed is started again so many times before it counts as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why the run ends now, and what becomes of it; trials that still run are stopped."""
+
+    state: RunState
+    reason: RunReason
+    message: str
+
+
+class Engine:
+    """Drives one run from wherever its record stands to its end.
+
+    Args:
+        store: where the run is recorded.
+        record: the run so far.
+        executor: where trials run.
+        pool: the devices that trials lease.
+        base: directory that relative paths of the job mean.
+        python: interpreter for Python trials.
+        cpus: processor cores of this machine.
+        observer: called with the record whenever it has changed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        record: Record,
+        executor: Executor,
+        pool: Pool,
+        *,
+        base: str,
+        python: str,
+        cpus: int,
+        observer: Callable[[Record], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._record = record
+        self._executor = executor
+        self._pool = pool
+        self._base = base
+        self._python = python
+        self._cpus = cpus
+        self._observer = observer
+        self._job = record.job
+        self._objective = record.job.study.objective
+        self._verdict: Verdict | None = None
+        self._interrupted = False
+        self._exhausted = False
+        self._ready: dict[str, Any] | None = None
+        self._requests: set[int | None] = set()
+        self._unsaved: list[Event] = []
+        self._tally = _Tally(record)
+
+    def interrupt(self) -> None:
+        """End soon and cleanly, so that the run can be resumed; may be called by a signal handler."""
+        self._interrupted = True
+
+    def run(self, *, stopping: bool = False) -> None:
+        """Drive the run until it ends or is interrupted; with `stopping`, only to stop what still runs."""
+        self._store.forget_requests(self._record.row.id)
+        self._write(Event("began"))
+        self._save()
+        if stopping:
+            self._store.request_stop(self._record.row.id, None)
+        self._take_over()
+        while not self._over():
+            self._judge()
+            self._stop_what_must()
+            self._fill()
+            self._notify()
+            for event in self._executor.wait(PATIENCE):
+                if isinstance(event, Emitted):
+                    self._measure(event)
+                else:
+                    self._conclude(event)
+            self._save()
+        self._finish()
+
+    # Reading and writing the record -----------------------------------------------------------------------------
+
+    def _write(self, event: Event) -> None:
+        """Note an event; it is on disk with the next `_save`."""
+        stamped = Event(event.kind, event.trial, event.body, event.at or time.time())
+        self._unsaved.append(stamped)
+        self._record.apply(stamped)
+
+    def _save(self) -> None:
+        if self._unsaved:
+            self._record.seq = self._store.append(self._record.row.id, self._unsaved)
+            self._unsaved = []
+
+    def _notify(self) -> None:
+        if self._observer is not None:
+            self._observer(self._record)
+
+    # The beginning and the end ----------------------------------------------------------------------------------
+
+    def _take_over(self) -> None:
+        """Adopt the trials that an earlier runner left running; what is gone without a result waits to run again."""
+        for trial in list(self._record.running):
+            life = self._record.lives[trial]
+            context = self._context(trial, life.attempt, life.lease)
+            if self._executor.adopt(context, life.handle, timeout=self._job.trial.timeout):
+                self._pool.retake(life.lease)
+            else:
+                self._write(Event("requeued", trial, {"counts": "nothing", "failure": None}))
+        self._save()
+
+    def _over(self) -> bool:
+        done = self._verdict is not None or self._interrupted or self._nothing_left()
+        return done and not self._record.running
+
+    def _nothing_left(self) -> bool:
+        return self._asked_all() and not self._record.waiting
+
+    def _asked_all(self) -> bool:
+        most = self._job.budget.max_trials
+        return self._exhausted or (most is not None and len(self._record.lives) >= most)
+
+    def _finish(self) -> None:
+        if self._verdict is None and self._interrupted:
+            self._write(Event("interrupted", None, {"message": "interrupted; it can be resumed"}))
+        else:
+            verdict = self._verdict or self._complete()
+            for trial in list(self._record.waiting):
+                self._end(trial, TrialState.STOPPED, _cancelled("the run ended before it could run again"))
+            self._write(Event("finished", None, {"state": verdict.state.value, "reason": verdict.reason.value, "message": verdict.message}))
+        self._save()
+        self._notify()
+
+    def _complete(self) -> Verdict:
+        if self._exhausted:
+            return self._spent(RunReason.EXHAUSTED, "every point of the space has been tried")
+        return self._spent(RunReason.COMPLETED, "all trials have ended")
+
+    # What ends a run early --------------------------------------------------------------------------------------
+
+    def _judge(self) -> None:
+        self._requests = self._store.stop_requests(self._record.row.id)
+        if self._verdict is None:
+            self._verdict = self._stop_request() or self._limits() or self._failures()
+            if self._verdict is not None:
+                self._write(Event("stopping"))
+
+    def _stop_request(self) -> Verdict | None:
+        if None in self._requests:
+            return Verdict(RunState.STOPPED, RunReason.REQUEST, "stopped by request")
+        return None
+
+    def _limits(self) -> Verdict | None:
+        budget, best = self._job.budget, self._tally.best
+        if best is not None and self._objective.reached(best):
+            message = f"the target {self._objective.target:g} for {self._objective.metric} is reached"
+            return Verdict(RunState.SUCCEEDED, RunReason.TARGET, message)
+        if budget.max_seconds is not None and self._record.seconds >= budget.max_seconds:
+            return self._spent(RunReason.TIME, f"the time budget of {budget.max_seconds:g} s is spent")
+        patience = budget.max_trials_without_improvement
+        if patience is not None and self._tally.since_best >= patience:
+            message = f"{patience} trials in a row did not improve on the best"
+            return self._spent(RunReason.NO_IMPROVEMENT, message)
+        return None
+
+    def _spent(self, reason: RunReason, message: str) -> Verdict:
+        """A budget is spent: a success if it bought a result."""
+        if self._tally.good:
+            return Verdict(RunState.SUCCEEDED, reason, message)
+        return Verdict(RunState.FAILED, reason, f"{message}, and none has a result")
+
+    def _failures(self) -> Verdict | None:
+        """The rules of `Budget.max_failed_trials`."""
+        most, failed, good = self._job.budget.max_failed_trials, self._tally.failed, self._tally.good
+        message = None
+        if most is None:
+            if failed >= 5 and not good:
+                message = "the first 5 trials to end have all failed"
+        elif most > 0:
+            if failed >= most:
+                message = f"{failed} trials have failed; at most {most - 1} may"
+        elif failed and not good:
+            message = "the first trial failed"
+        elif failed >= 5 and failed > good:
+            message = f"{failed} trials have failed and only {good} have not"
+        return Verdict(RunState.FAILED, RunReason.FAILURES, message) if message else None
+
+    def _stop_what_must(self) -> None:
+        """Stop single trials on request, and all of them when the run must end now."""
+        hurry = self._interrupted or self._verdict is not None
+        for trial in list(self._record.running):
+            if self._record.lives[trial].stopping is None:
+                if trial in self._requests:
+                    self._stop(trial, PERSON)
+                elif hurry:
+                    self._stop(trial, RUN_ENDS)
+        self._save()
+
+    def _stop(self, trial: int, why: str) -> None:
+        self._write(Event("stopping", trial, {"why": why}))
+        self._executor.stop(trial)
+
+    # Starting ---------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Start trials while there is room, then think about the next one while they run."""
+        while self._verdict is None and not self._interrupted:
+            if len(self._record.running) >= self._job.budget.parallel_trials:
+                break
+            lease = self._pool.lease()
+            if lease is None:
+                break
+            trial = self._next()
+            if trial is None:
+                self._pool.release(lease)
+                break
+            self._start(trial, lease)
+        self._look_ahead()
+
+    def _next(self) -> int | None:
+        """A trial that waits for another attempt, or else a new one; None if there is nothing to start."""
+        if self._record.waiting:
+            return next(iter(self._record.waiting))
+        parameters, self._ready = self._ready or self._propose(), None
+        if parameters is None:
+            return None
+        trial = len(self._record.lives) + 1
+        self._write(Event("asked", trial, {"parameters": parameters}))
+        return trial
+
+    def _propose(self) -> dict[str, Any] | None:
+        if self._asked_all():
+            return None
+        try:
+            return self._record.study.propose()
+        except SpaceExhaustedError:
+            self._exhausted = True
+            return None
+
+    def _look_ahead(self) -> None:
+        """Have the next suggestion ready before it is needed.
+
+        Not for a sequential search that learns: it would then always think without the newest result.
+        """
+        learns = self._record.study.adaptive
+        if self._ready is None and self._verdict is None and (not learns or self._job.budget.parallel_trials > 1):
+            self._ready = self._propose()
+
+    def _start(self, trial: int, lease: Lease) -> None:
+        attempt = self._record.lives[trial].attempt + 1
+        body = {
+            "attempt": attempt,
+            "devices": lease.devices,
+            "share": lease.share,
+            "memory": lease.memory,
+            "handle": self._executor.handle(),
+        }
+        self._write(Event("started", trial, body))
+        self._save()
+        self._executor.start(self._context(trial, attempt, lease), timeout=self._job.trial.timeout)
+
+    def _context(self, trial: int, attempt: int, lease: Lease) -> TrialContext:
+        run = self._record.row.id
+        return TrialContext(
+            job=self._job,
+            run=run,
+            trial=trial,
+            attempt=attempt,
+            parameters=self._record.study.trial(trial).parameters,
+            folder=str(self._store.trial_folder(run, trial)),
+            base=self._base,
+            python=self._python,
+            gpus=lease.devices,
+            cpus=int(self._job.trial.resources.cpus or max(1, self._cpus // self._job.budget.parallel_trials)),
+        )
+
+    # What running trials say ------------------------------------------------------------------------------------
+
+    def _measure(self, event: Emitted) -> None:
+        life = self._record.lives[event.trial]
+        report = event.report
+        elapsed = report.time - life.started if report.time is not None and life.started is not None else None
+        body = measurement_body(
+            Measurement.model_construct(metrics=dict(report.metrics), step=report.step, elapsed=elapsed)
+        )
+        self._write(Event("reported", event.trial, body))
+        if life.stopping is None and self._record.study.decision(event.trial) is Decision.STOP:
+            self._stop(event.trial, SCHEDULER)
+
+    def _conclude(self, event: Exited) -> None:
+        """A trial's process has ended: start it again, or record what became of it."""
+        trial, life = event.trial, self._record.lives[event.trial]
+        self._pool.release(life.lease)
+        if life.stopping == RUN_ENDS and self._verdict is None:
+            self._requeue(trial, "nothing", None)  # interrupted: it runs again when the run is resumed
+        elif life.stopping is not None:
+            self._end(trial, TrialState.STOPPED, self._why_stopped(life.stopping, event), event.time)
+        elif event.lost and life.losses < MAX_LOSSES:
+            self._requeue(trial, "loss", event.failure)
+        elif event.failure is None:
+            self._end_well(trial, event)
+        elif event.failure.kind.retryable and life.retries < self._job.trial.retries:
+            self._requeue(trial, "retry", event.failure)
+        else:
+            self._end(trial, TrialState.FAILED, event.failure, event.time)
+
+    def _requeue(self, trial: int, counts: str, failure: Failure | None) -> None:
+        said = failure.model_dump(mode="json") if failure else None
+        self._write(Event("requeued", trial, {"counts": counts, "failure": said}))
+
+    def _end_well(self, trial: int, event: Exited) -> None:
+        """It ended by itself without an error; whether that is a success depends on its metrics."""
+        failure = self._record.study.ending(trial).failure
+        if failure is not None and failure.kind is FailureKind.METRIC_MISSING:
+            self._end(trial, TrialState.FAILED, self._missing(self._record.study.trial(trial), event), event.time)
+        else:
+            self._end(trial, None, None, event.time)
+
+    def _missing(self, trial: Trial, event: Exited) -> Failure:
+        seen = sorted({name for m in trial.measurements for name in m.metrics})
+        others = f"; it did report {', '.join(seen)}" if seen else ""
+        message = f"never reported '{self._objective.metric}'{others}; looked for {event.looked_for}"
+        return Failure(
+            kind=FailureKind.METRIC_MISSING, message=message, exit_code=0, last_lines=event.last_lines
+        )
+
+    @staticmethod
+    def _why_stopped(why: str, event: Exited) -> Failure:
+        if why == SCHEDULER:
+            message = "early stopping gave its place to more promising trials"
+            return Failure(kind=FailureKind.STOPPED_BY_SCHEDULER, message=message, last_lines=event.last_lines)
+        message = "stopped by request" if why == PERSON else "stopped because the run ended"
+        return _cancelled(message, event.last_lines)
+
+    def _end(self, trial: int, state: TrialState | None, failure: Failure | None, at: float = 0.0) -> None:
+        """Record the end of a trial; without a state, its metrics decide."""
+        self._write(Event("ended", trial, end_body(self._record.study.ending(trial, state=state, failure=failure)), at))
+        self._tally.add(self._record.study.trial(trial))
+
+
+def _cancelled(message: str, last_lines: Sequence[str] = ()) -> Failure:
+    return Failure(kind=FailureKind.CANCELLED, message=message, last_lines=tuple(last_lines))
+
+
+class _Tally:
+    """Counts that the budgets need, kept up to date trial by trial."""
+
+    def __init__(self, record: Record) -> None:
+        self._objective = record.job.study.objective
+        self.good = 0
+        self.failed = 0
+        self.since_best = 0
+        self.best: float | None = None
+        ended = [trial for trial in record.study.trials if trial.state.ended]
+        for trial in sorted(ended, key=lambda one: record.lives[one.id].ended or 0.0):
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """Take an ended trial into account; cancelled ones say nothing."""
+        if trial.state in {TrialState.FAILED, TrialState.INFEASIBLE}:
+            self.failed += trial.state is TrialState.FAILED
+            self.since_best += 1
+            return
+        value = trial.metrics.get(self._objective.metric)
+        if value is None:
+            return
+        self.good += 1
+        if self.best is None or self._objective.better(value, self.best):
+            self.best, self.since_best = value, 0
+        else:
+            self.since_best += 1

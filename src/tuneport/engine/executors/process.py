@@ -1,0 +1,322 @@
+"""Trials as processes of this machine: one process group each, watched by the keeper."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneport.engine.collector import MATCHES, Collector
+from tuneport.engine.diagnosis import diagnose
+from tuneport.engine.executors import keeper
+from tuneport.engine.executors.protocols import Emitted, Event, Exited
+from tuneport.engine.launch import Launch, LaunchContract, TrialContext
+from tuneport.errors import ExecutorError
+
+POLL = 0.1
+"""Seconds between looks at the report files of running trials. Ends of trials are not polled for: they wake us."""
+ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", MATCHES, "process.json", "ended.json")
+
+
+@dataclass(slots=True)
+class _Adopted:
+    """A trial that another runner's keeper watches: that keeper, and when we asked the trial to stop."""
+
+    keeper: int
+    began: str | None
+    stopped: float | None = None
+
+
+@dataclass(slots=True)
+class _Running:
+    context: TrialContext
+    collector: Collector
+    folder: Path
+    timeout: float | None
+    adopted: _Adopted | None = None
+
+
+class ProcessExecutor:
+    """Starts trials through a keeper process of its own and reads their metrics from their folders.
+
+    Args:
+        contract: describes a trial's process.
+        grace: seconds between SIGTERM and SIGKILL.
+    """
+
+    name = "process"
+
+    def __init__(self, contract: LaunchContract, *, grace: float) -> None:
+        self._contract = contract
+        self._grace = grace
+        self._running: dict[int, _Running] = {}
+        self._ended: list[dict[str, Any]] = []
+        self._text = b""
+        self._selector = selectors.DefaultSelector()
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._looked = 0.0
+
+    def handle(self) -> dict[str, Any]:
+        """How to find the keeper again; see Executor."""
+        pid = self._watcher().pid
+        return {"keeper": pid, "began": _began(pid)}
+
+    def start(self, context: TrialContext, *, timeout: float | None) -> None:
+        """Start a trial; see Executor."""
+        launch = self._contract(context)
+        folder = Path(context.folder)
+        _prepare(folder, launch, context.attempt)
+        self._running[context.trial] = _Running(context, self._collector(launch, context), folder, timeout)
+        self._order(
+            {
+                "do": "start",
+                "key": _key(context),
+                "argv": launch.argv,
+                "cwd": launch.cwd,
+                "env": {**os.environ, **launch.env},
+                "folder": context.folder,
+                "timeout": timeout,
+                "grace": self._grace,
+                "patterns": dict(launch.patterns),
+            }
+        )
+
+    def adopt(self, context: TrialContext, handle: dict[str, Any], *, timeout: float | None) -> bool:
+        """Take over a trial whose runner was killed; see Executor."""
+        folder = Path(context.folder)
+        collector = self._collector(self._contract(context), context)
+        running = _Running(context, collector, folder, timeout, _Adopted(handle["keeper"], handle["began"]))
+        if not _alive(handle["keeper"], handle["began"]) and _end(running) is None:
+            _kill_group(folder)
+            return False
+        self._running[context.trial] = running
+        return True
+
+    def stop(self, trial: int) -> None:
+        """Ask a trial to end; see Executor."""
+        running = self._running.get(trial)
+        if running is None:
+            return
+        if running.adopted is None:
+            self._order({"do": "stop", "key": _key(running.context)})
+        elif running.adopted.stopped is None:
+            running.adopted.stopped = time.monotonic()
+            _kill_group(running.folder, signal.SIGTERM)
+
+    def wait(self, timeout: float | None) -> Sequence[Event]:
+        """What happened; see Executor."""
+        limit = None if timeout is None else time.monotonic() + timeout
+        while True:
+            events = list(self._events())
+            if events:
+                return events
+            left = None if limit is None else limit - time.monotonic()
+            if left is not None and left <= 0:
+                return []
+            patience = POLL if self._running else left
+            self._listen(patience if left is None or patience is None else min(patience, left))
+
+    def close(self) -> None:
+        """Let go of the keeper; it ends when its last trial has. See Executor."""
+        self._selector.close()
+        if self._keeper is None:
+            return
+        for pipe in (self._keeper.stdin, self._keeper.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        if not self._running:
+            self._keeper.wait()
+        else:
+            self._keeper.returncode = 0  # it outlives us on purpose
+        self._keeper = None
+
+    def _watcher(self) -> subprocess.Popen[bytes]:
+        """The keeper, started when the first trial is."""
+        if self._keeper is None:
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-E", "-s", "-S", keeper.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                bufsize=0,
+            )
+            assert self._keeper.stdout is not None  # noqa: S101 - tells the type checker what PIPE means
+            os.set_blocking(self._keeper.stdout.fileno(), False)
+            self._selector.register(self._keeper.stdout, selectors.EVENT_READ)
+        return self._keeper
+
+    def _order(self, order: dict[str, Any]) -> None:
+        pipe = self._watcher().stdin
+        assert pipe is not None  # noqa: S101 - tells the type checker what PIPE means
+        data = memoryview((json.dumps(order) + "\n").encode())
+        try:
+            while data:
+                data = data[pipe.write(data) :]
+        except BrokenPipeError:
+            self._lose_keeper()
+
+    def _listen(self, timeout: float | None) -> None:
+        """Wait for the keeper's next line, at most so long."""
+        if not self._selector.get_map():
+            time.sleep(timeout if timeout is not None else POLL)
+            return
+        for key, _ in self._selector.select(timeout):
+            data = os.read(key.fd, 1 << 16)
+            if not data:
+                self._lose_keeper()
+                return
+            *lines, self._text = (self._text + data).split(b"\n")
+            self._ended += map(json.loads, lines)
+
+    def _lose_keeper(self) -> None:
+        """The keeper died, which it never does by itself. Its trials are lost; a new one serves the next."""
+        if self._keeper is None:
+            raise ExecutorError("the keeper of the trial processes cannot be started")
+        self._selector.unregister(self._keeper.stdout)  # type: ignore[arg-type]
+        self._keeper.wait()
+        self._keeper = None
+        for running in self._running.values():
+            if running.adopted is None:
+                _kill_group(running.folder)
+                self._ended.append(_lost(running))
+
+    def _events(self) -> Iterator[Event]:
+        ended, self._ended = self._ended, []
+        for running in self._running.values():
+            if running.adopted and (end := self._end_of_adopted(running, running.adopted)):
+                ended.append(end)
+        for end in ended:
+            gone = self._running.pop(int(end["key"].partition(".")[0]), None)
+            if gone is not None:
+                yield from self._exit(gone, end)
+        now = time.monotonic()
+        if now - self._looked >= POLL:
+            self._looked = now
+            for running in self._running.values():
+                for report in running.collector.collect():
+                    yield Emitted(running.context.trial, report)
+
+    def _exit(self, running: _Running, end: dict[str, Any]) -> Iterator[Event]:
+        """A trial's last reports, then its end."""
+        trial = running.context.trial
+        for report in running.collector.collect(final=True):
+            yield Emitted(trial, report)
+        stopped = bool(end.get("stopped")) or bool(running.adopted and running.adopted.stopped is not None)
+        failure = diagnose(
+            end["code"],
+            end.get("last_lines", ()),
+            error=end.get("error"),
+            timed_out=end.get("timed_out", False),
+            stopped=stopped,
+            out_of_memory=end.get("out_of_memory", False),
+            timeout=running.timeout,
+        )
+        lines = tuple(end.get("last_lines", ()))
+        looked_for = running.collector.looked_for
+        yield Exited(trial, failure, stopped, looked_for, lines, end["ended"], lost=end.get("lost", False))
+
+    def _end_of_adopted(self, running: _Running, adopted: _Adopted) -> dict[str, Any] | None:
+        """How an adopted trial ended, if it has."""
+        # The keeper is looked at first: what it wrote before it went is then surely there.
+        watched = _alive(adopted.keeper, adopted.began)
+        if end := _end(running):
+            return end
+        if not watched:
+            _kill_group(running.folder)
+            return _lost(running)
+        if adopted.stopped is not None and time.monotonic() - adopted.stopped > self._grace:
+            _kill_group(running.folder)
+        return None
+
+    def _collector(self, launch: Launch, context: TrialContext) -> Collector:
+        return Collector(launch, Path(context.folder), context.job.study.objective.metric)
+
+
+def _key(context: TrialContext) -> str:
+    return f"{context.trial}.{context.attempt}"
+
+
+def _lost(running: _Running) -> dict[str, Any]:
+    return {
+        "key": _key(running.context),
+        "code": None,
+        "error": "the process that watched it was killed",
+        "ended": time.time(),
+        "lost": True,
+    }
+
+
+def _end(running: _Running) -> dict[str, Any] | None:
+    """How a trial ended, as its keeper wrote it down; None if it has not, or if the file is an earlier attempt's."""
+    try:
+        end: dict[str, Any] = json.loads((running.folder / "ended.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return end if end["key"] == _key(running.context) else None
+
+
+def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
+    """Write what the trial finds in its folder; an earlier attempt's output moves aside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    reports = (launch.reports.path,) if launch.reports else ()
+    earlier = folder / f"attempt-{attempt - 1}"
+    for name in (*ATTEMPT_FILES, *reports):
+        if (folder / name).exists():
+            earlier.mkdir(exist_ok=True)
+            (folder / name).replace(earlier / Path(name).name)
+    for name in launch.folders:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name, text in launch.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _kill_group(folder: Path, number: int = signal.SIGKILL) -> None:
+    """Signal the process group that a trial's folder names, if it is still that one."""
+    with contextlib.suppress(OSError, ValueError):
+        process = json.loads((folder / "process.json").read_text(encoding="utf-8"))
+        if _is_trial(process["pid"]):
+            os.killpg(process["pid"], number)
+
+
+def _is_trial(pid: int) -> bool:
+    """Whether a process was started by a keeper; guards against process ids that were given to somebody else."""
+    try:
+        return f"{keeper.TOKEN}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except FileNotFoundError:
+        return True  # the first process has gone; what is left of its group still carries its number
+
+
+def _began(pid: int) -> str | None:
+    """When a living process began, in the kernel's own count ("alive" where that cannot be known); None if dead."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return _alive_without_proc(pid)
+    return None if fields[0] == "Z" else fields[19]
+
+
+def _alive_without_proc(pid: int) -> str | None:
+    if Path("/proc/self").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return None
+    return "alive"
+
+
+def _alive(pid: int, began: str | None) -> bool:
+    return began is not None and _began(pid) == began

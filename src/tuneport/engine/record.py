@@ -1,0 +1,200 @@
+"""A run as its journal tells it: the fold of recorded events into a study, its trials and the state of the run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from tuneport.engine.devices import Lease
+from tuneport.engine.store import Event, RunRow
+from tuneport.model.job import TuningJob
+from tuneport.model.results import Failure, Measurement, RunReason, RunState, StudyResult, Trial, TrialState
+from tuneport.search.study import Asked, Ended, Reported, Restarted, Study
+
+SCHEDULER, PERSON, RUN_ENDS = "scheduler", "person", "run_ends"
+"""Why a trial is being stopped."""
+
+
+@dataclass(slots=True)
+class Life:
+    """What the engine knows of a trial beyond what the study does."""
+
+    attempt: int = 0
+    retries: int = 0
+    losses: int = 0
+    stopping: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    lease: Lease = field(default_factory=Lease)
+    handle: dict[str, Any] = field(default_factory=dict)
+
+
+class Record:
+    """Everything that is known of one run. Apply its events in their order, and read.
+
+    Args:
+        row: what was fixed when the run was made.
+        ref: the run's reference.
+    """
+
+    def __init__(self, row: RunRow, ref: str) -> None:
+        self.row = row
+        self.ref = ref
+        self.job = TuningJob.model_validate_json(row.job)
+        self.study = Study(self.job.study, seed=row.manifest["seed"])
+        self.lives: dict[int, Life] = {}
+        self.running: dict[int, None] = {}
+        """Trials that have been started and have not ended, in the order of their start."""
+        self.waiting: dict[int, None] = {}
+        """Trials that have been asked for and are to be started, or started again."""
+        self.state = RunState.PENDING
+        self.reason: RunReason | None = None
+        self.message = ""
+        self.seq = 0
+        self.ended: float | None = None
+        self._ended: dict[int, Trial] = {}
+        self._worked = 0.0
+        self._began: float | None = None
+        self._last = row.created
+
+    def apply(self, event: Event) -> None:
+        """Take the next event."""
+        if event.trial is None:
+            self._apply_to_run(event)
+        else:
+            self._apply_to_trial(event, event.trial, event.body or {})
+        self.seq = max(self.seq, event.seq)
+        self._last = event.at
+
+    def _apply_to_run(self, event: Event) -> None:
+        body = event.body or {}
+        match event.kind:
+            case "began":
+                self._pause()
+                self._began = event.at
+                self.state, self.reason, self.message, self.ended = RunState.RUNNING, None, "", None
+            case "stopping":
+                self.state = RunState.STOPPING
+            case "interrupted":
+                self._last = event.at
+                self._pause()
+                self.state, self.message = RunState.INTERRUPTED, body["message"]
+            case "finished":
+                self._last = event.at
+                self._pause()
+                self.state, self.reason = RunState(body["state"]), RunReason(body["reason"])
+                self.message, self.ended = body["message"], event.at
+
+    def _apply_to_trial(self, event: Event, trial: int, body: dict[str, Any]) -> None:
+        match event.kind:
+            case "asked":
+                self.study.apply(Asked(trial, body["parameters"]))
+                self.lives[trial] = Life()
+                self.waiting[trial] = None
+            case "started":
+                self.lives[trial] = Life(
+                    attempt=body["attempt"],
+                    retries=self.lives[trial].retries,
+                    losses=self.lives[trial].losses,
+                    started=event.at,
+                    lease=Lease(tuple(body["devices"]), body["share"], body["memory"]),
+                    handle=body["handle"],
+                )
+                self._move(trial, self.running)
+            case "reported":
+                self.study.apply(Reported(trial, _measurement(body)))
+            case "stopping":
+                self.lives[trial].stopping = body["why"]
+            case "requeued":
+                life = self.lives[trial]
+                life.stopping = None
+                life.retries += body["counts"] == "retry"
+                life.losses += body["counts"] == "loss"
+                self.study.apply(Restarted(trial))
+                self._move(trial, self.waiting)
+            case "ended":
+                self.lives[trial].ended = event.at
+                self._move(trial, None)
+                self.study.apply(_end(trial, body))
+
+    def _move(self, trial: int, to: dict[int, None] | None) -> None:
+        self.running.pop(trial, None)
+        self.waiting.pop(trial, None)
+        if to is not None:
+            to[trial] = None
+
+    def _pause(self) -> None:
+        if self._began is not None:
+            self._worked += self._last - self._began
+            self._began = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds for which the run has been driven, up to now."""
+        return self._worked + (time.time() - self._began if self._began is not None else 0.0)
+
+    def trial(self, trial: Trial) -> Trial:
+        """A trial of the study with what the engine knows of it."""
+        if known := self._ended.get(trial.id):
+            return known
+        life = self.lives[trial.id]
+        state = trial.state
+        if not state.ended:
+            state = TrialState.REQUESTED if trial.id in self.waiting else TrialState.STOPPING if life.stopping else state
+        fields = {"state": state, "attempt": max(1, life.attempt), "started": life.started, "ended": life.ended}
+        copy = trial.model_copy(update=fields)
+        if state.ended:
+            self._ended[trial.id] = copy
+        return copy
+
+    def result(self, *, driven: bool) -> StudyResult:
+        """The run as it is now.
+
+        Args:
+            driven: whether some process is driving it; if not, a run that has not ended was interrupted.
+        """
+        state = self.state
+        if state in {RunState.RUNNING, RunState.STOPPING} and not driven:
+            state = RunState.INTERRUPTED
+        return StudyResult.model_construct(
+            ref=self.ref,
+            name=self.job.name,
+            backend="local",
+            state=state,
+            objectives=self.job.study.objectives,
+            trials=tuple(self.trial(trial) for trial in self.study.trials),
+            reason=self.reason,
+            message=self.message,
+            created=self.row.created,
+            ended=self.ended,
+        )
+
+
+def measurement_body(of: Measurement) -> dict[str, Any]:
+    """The row of a measurement."""
+    return {"metrics": dict(of.metrics), "step": of.step, "elapsed": of.elapsed}
+
+
+def end_body(end: Ended) -> dict[str, Any]:
+    """The row of a trial's end."""
+    return {
+        "state": end.state.value,
+        "final": measurement_body(end.final_measurement) if end.final_measurement else None,
+        "failure": end.failure.model_dump(mode="json") if end.failure else None,
+    }
+
+
+def _measurement(body: dict[str, Any]) -> Measurement:
+    # Rows are our own, so they are trusted; validating each would make a resume several times slower.
+    return Measurement.model_construct(metrics=body["metrics"], step=body["step"], elapsed=body["elapsed"])
+
+
+def _end(trial: int, body: dict[str, Any]) -> Ended:
+    final, failure = body["final"], body["failure"]
+    return Ended(
+        trial,
+        TrialState(body["state"]),
+        _measurement(final) if final else None,
+        Failure.model_validate(failure) if failure else None,
+    )
