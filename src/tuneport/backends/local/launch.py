@@ -40,7 +40,7 @@ def launch(trial: TrialContext) -> Launch:
         "metrics": [objective.metric for objective in trial.job.study.objectives],
         "report": posixpath.join(trial.folder, REPORTS),
         "checkpoint_dir": posixpath.join(trial.folder, "checkpoints"),
-        "model_dir": posixpath.join(results(trial), "model"),
+        "model_dir": posixpath.join(results(trial) or trial.folder, "model"),
         "data": inputs(trial),
     }
     return Launch(

@@ -1,0 +1,59 @@
+"""How a trial runs on ModelArts: flags in, printed lines out; inputs and outputs are flags as well."""
+
+from __future__ import annotations
+
+import posixpath
+
+from tuneport.engine.launch import (
+    Launch,
+    TrialContext,
+    environment,
+    flags,
+    inputs,
+    plain_text,
+    printed,
+    program,
+    results,
+    spoken,
+)
+from tuneport.model.word import Scalar
+
+OUTPUT = "train_url"
+"""The conventional name of the output: a flag where the job has one, else a variable that strict parsers never see."""
+
+
+def launch(trial: TrialContext) -> Launch:
+    """Describe a trial as ModelArts would start it, with its places in the trial's folder."""
+    output = posixpath.join(results(trial) or trial.folder, "output")
+    has_output = trial.job.trial.output is not None
+    data = inputs(trial) | ({OUTPUT: output} if has_output else {})
+    return Launch(
+        argv=(*program(trial), *(f"--{name}={path}" for name, path in data.items()), *flags(trial, _text)),
+        cwd=trial.base,
+        env=environment(trial) | spoken(trial) | _platform(trial) | ({} if has_output else {OUTPUT: output}),
+        folders=("log", output),
+        patterns=printed(trial),
+    )
+
+
+def _text(value: Scalar) -> str:
+    return str(value) if isinstance(value, bool) else plain_text(value)
+
+
+def _platform(trial: TrialContext) -> dict[str, str]:
+    name = f"modelarts-job-{trial.run}-{trial.trial}"
+    return {
+        "MA_HOME": trial.folder,
+        "MA_MOUNT_PATH": trial.folder,
+        "MA_JOB_DIR": trial.base,
+        "MA_LOG_DIR": posixpath.join(trial.folder, "log"),
+        "MA_VJ_NAME": name,
+        "MA_TASK_NAME": "worker",
+        "MA_NUM_HOSTS": "1",
+        "MA_NUM_GPUS": str(len(trial.gpus)),
+        "MA_CURRENT_IP": "127.0.0.1",
+        "MA_CURRENT_INSTANCE_NAME": f"{name}-worker-0",
+        "VC_TASK_INDEX": "0",
+        "VC_WORKER_NUM": "1",
+        "VC_WORKER_HOSTS": "127.0.0.1",
+    }

@@ -1,0 +1,138 @@
+"""How a trial runs on SageMaker: a file of text values in, printed lines out, places below a prefix that is moved.
+
+What the service does for a container (the files below /opt/ml), and what its training toolkit does for a script
+(SM_ variables, arguments), so that both kinds of trainers find what they know.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+from tuneport.engine.launch import Launch, TrialContext, environment, inputs, printed, program, results, values
+from tuneport.model.word import Scalar
+
+PREFIX = "ml"
+"""Stands for /opt/ml, in the trial's folder."""
+HOST = "algo-1"
+GROUP = "homogeneousCluster"
+NETWORK = "lo"
+_FOLDERS = ("input/data", "output/data", "output/intermediate", "checkpoints")
+
+
+def launch(trial: TrialContext) -> Launch:
+    """Describe a trial as SageMaker would start it, with its places in the trial's folder."""
+    objective = trial.job.study.objective.metric
+    config = {
+        "hyperparameters": {name: _json_text(value) for name, value in values(trial).items()}
+        | {"_tuning_objective_metric": objective},
+        "inputdataconfig": _channels(trial),
+        "resourceconfig": _resources(trial),
+    }
+    arguments = _arguments(values(trial))
+    return Launch(
+        argv=(*program(trial), *arguments),
+        cwd=trial.base,
+        env=environment(trial) | _platform(trial) | _toolkit(trial, arguments),
+        files={f"{PREFIX}/input/config/{name}.json": json.dumps(content) for name, content in config.items()},
+        folders=(*(f"{PREFIX}/{name}" for name in _FOLDERS), _model(trial)),
+        patterns=printed(trial),
+    )
+
+
+def _json_text(value: Scalar) -> str:
+    """The text that the toolkit, which reads JSON or else takes the text itself, turns into the same value again."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        json.loads(value)
+    except ValueError:
+        return value
+    return json.dumps(value)
+
+
+def _arguments(parameters: Mapping[str, Scalar]) -> list[str]:
+    """The toolkit's arguments: sorted, name and value apart, one dash for names of one character, True and False."""
+    pairs = [("--" + name if len(name) > 1 else "-" + name, str(value)) for name, value in sorted(parameters.items())]
+    return [word for pair in pairs for word in pair]
+
+
+def _channels(trial: TrialContext) -> dict[str, Any]:
+    channel = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
+    return {one.name: channel for one in trial.job.trial.inputs}
+
+
+def _resources(trial: TrialContext) -> dict[str, Any]:
+    machine = trial.job.trial.resources.machine or "local"
+    return {
+        "current_host": HOST,
+        "current_instance_type": machine,
+        "current_group_name": GROUP,
+        "hosts": [HOST],
+        "instance_groups": [{"instance_group_name": GROUP, "instance_type": machine, "hosts": [HOST]}],
+        "network_interface_name": NETWORK,
+    }
+
+
+def _platform(trial: TrialContext) -> dict[str, str]:
+    """What the service sets for every container."""
+    name = f"{trial.run}-{trial.trial:03d}"
+    return {
+        "TRAINING_JOB_NAME": name,
+        "TRAINING_JOB_ARN": f"arn:aws:sagemaker:local:000000000000:training-job/{name}",
+    }
+
+
+def _model(trial: TrialContext) -> str:
+    """Where the model goes: the service uploads it to the job's output; here it is written there at once."""
+    return posixpath.join(results(trial) or posixpath.join(trial.folder, PREFIX), "model")
+
+
+def _toolkit(trial: TrialContext, arguments: list[str]) -> dict[str, str]:
+    """What the training toolkit sets for a script. Channels point to the data itself, which is not copied here."""
+    base = posixpath.join(trial.folder, PREFIX)
+    directories = {
+        "model_dir": _model(trial),
+        "input_dir": f"{base}/input",
+        "input_config_dir": f"{base}/input/config",
+        "output_dir": f"{base}/output",
+        "output_data_dir": f"{base}/output/data",
+        "output_intermediate_dir": f"{base}/output/intermediate",
+    }
+    facts = directories | {
+        "channels": sorted(inputs(trial)),
+        "current_host": HOST,
+        "current_instance_group": GROUP,
+        "current_instance_type": _resources(trial)["current_instance_type"],
+        "hosts": [HOST],
+        "input_data_config": _channels(trial),
+        "log_level": 20,
+        "network_interface_name": NETWORK,
+        "num_cpus": trial.cpus,
+        "num_gpus": len(trial.gpus),
+        "num_neurons": 0,
+        "resource_config": _resources(trial),
+    }
+    described = facts | {
+        "hyperparameters": values(trial),
+        "channel_input_dirs": inputs(trial),
+        "job_name": _platform(trial)["TRAINING_JOB_NAME"],
+        "is_master": True,
+        "master_hostname": HOST,
+    }
+    variables = facts | {
+        "hps": values(trial),
+        "user_args": arguments,
+        "framework_params": {},
+        "training_env": described,
+        **{f"hp_{name}": value for name, value in values(trial).items()},
+        **{f"channel_{name}": path for name, path in inputs(trial).items()},
+    }
+    return {"SAGEMAKER_BASE_DIR": base} | {f"SM_{name.upper()}": _variable(value) for name, value in variables.items()}
+
+
+def _variable(value: Any) -> str:
+    """Text as it is, all else as compact JSON."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
