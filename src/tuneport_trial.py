@@ -49,7 +49,7 @@ RESERVED = frozenset({"checkpoint_path", "global_step", "timestamp", "trial"})
 """Names that Vertex's report file needs for itself: a metric of such a name would be lost there."""
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
 
 
 def params() -> dict[str, Any]:
@@ -316,11 +316,11 @@ def _detected() -> type[_NoHost] | type[_Local]:
         return _Local
     if says("CLOUD_ML_TRIAL_ID", "CLOUD_ML_HP_METRIC_FILE"):
         return _Vertex
-    if says("SM_TRAINING_ENV", "TRAINING_JOB_NAME") or os.path.exists(_hyperparameters()):
+    if says("SM_TRAINING_ENV", "TRAINING_JOB_NAME"):
         return _SageMaker
     if says("MA_JOB_DIR", "MA_VJ_NAME"):
         return _ModelArts
-    return _NoHost
+    return _SageMaker if os.path.exists(_hyperparameters()) else _NoHost
 
 
 def _sagemaker_base() -> str:
@@ -379,15 +379,20 @@ def _json_variable(name: str) -> dict[str, str]:
 
 def _typed(text: str, kind: str | None) -> Any:
     """The value that `text` spells, as the type that is asked for, or else as what it looks like."""
-    if kind == "text":
-        return text
-    if kind == "bool" or text in ("true", "True", "false", "False"):
+    kind = kind or _looks_like(text)
+    if kind == "bool":
         return text.lower() == "true"
-    if kind == "int" or _INT.fullmatch(text):
-        return int(text) if _INT.fullmatch(text) else round(float(text))  # a host may know real numbers only
-    if kind == "float" or _FLOAT.fullmatch(text):
-        return float(text)
-    return text
+    if kind == "int":
+        return int(text) if _INT.fullmatch(text) else round(float(text))  # some hosts know real numbers only
+    return float(text) if kind == "float" else text
+
+
+def _looks_like(text: str) -> str:
+    if text in ("true", "True", "false", "False"):
+        return "bool"
+    if _INT.fullmatch(text):
+        return "int"
+    return "float" if _FLOAT.fullmatch(text) else "text"
 
 
 def _decoded(value: Any, kind: str | None) -> Any:
