@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from tuneport.model.study import StudySpec
+from tuneport.errors import SearchError
+from tuneport.model.study import Asha, AutoStopping, CurveStopping, Hyperband, MedianStopping, StudySpec
 from tuneport.search.protocols import Scheduler
+from tuneport.search.schedulers.asha import AshaScheduler
+from tuneport.search.schedulers.hyperband import HyperbandScheduler
+from tuneport.search.schedulers.median import MedianScheduler
 from tuneport.search.schedulers.none import NoStopping
 
 
@@ -13,5 +17,24 @@ def make_scheduler(spec: StudySpec) -> Scheduler:
     Raises:
         SearchError: the rule is one that only a cloud has.
     """
-    del spec
-    return NoStopping()
+    if isinstance(spec.algorithm, Hyperband):
+        hyperband = spec.algorithm
+        return HyperbandScheduler(hyperband.min_resource, hyperband.max_resource, hyperband.reduction_factor)
+    match spec.early_stopping:
+        case None:
+            return NoStopping()
+        case AutoStopping():
+            return _median(MedianStopping())
+        case MedianStopping() as median:
+            return _median(median)
+        case Asha() as asha:
+            return AshaScheduler(asha.min_resource, asha.max_resource, asha.reduction_factor)
+        case CurveStopping():
+            raise SearchError(
+                "the search core cannot extrapolate learning curves",
+                hint="take early_stopping median or asha, or a backend that has curve stopping",
+            )
+
+
+def _median(median: MedianStopping) -> MedianScheduler:
+    return MedianScheduler(median.rule, median.min_trials, median.min_steps)

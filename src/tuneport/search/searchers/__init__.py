@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from tuneport.model.study import Algorithm, Grid, Hyperband, Random
+from tuneport.model.study import Algorithm, Anneal, Bayesian, Grid, Hyperband, Random, Sobol, Tpe
 from tuneport.search.protocols import Searcher
+from tuneport.search.searchers.anneal import AnnealSearcher
+from tuneport.search.searchers.bayesian import BayesianSearcher
 from tuneport.search.searchers.defaults import DefaultsFirst
 from tuneport.search.searchers.grid import GridSearcher
 from tuneport.search.searchers.random import RandomSearcher
+from tuneport.search.searchers.sobol import SobolSearcher
+from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.space import Space
 
 
@@ -21,16 +25,22 @@ def make_searcher(algorithm: Algorithm, space: Space, seed: int) -> Searcher:
     Raises:
         SearchError: a grid over an infinite space.
     """
-    if isinstance(algorithm, Grid):
-        return GridSearcher(space)
     searcher = _searcher(algorithm, space, seed)
-    if any(dimension.parameter.default is not None for dimension in space.dimensions):
-        return DefaultsFirst(searcher, space, seed)
-    return searcher
+    has_defaults = any(dimension.parameter.default is not None for dimension in space.dimensions)
+    return DefaultsFirst(searcher, space, seed) if has_defaults and not isinstance(algorithm, Grid) else searcher
 
 
 def _searcher(algorithm: Algorithm, space: Space, seed: int) -> Searcher:
     match algorithm:
         case Random() | Hyperband():
             return RandomSearcher(space, seed)
-    return RandomSearcher(space, seed)
+        case Sobol():
+            return SobolSearcher(space, seed)
+        case Anneal():
+            return AnnealSearcher(algorithm, space, seed)
+        case Tpe():
+            return TpeSearcher(algorithm, space, seed)
+        case Bayesian():
+            return BayesianSearcher(algorithm, space, seed)
+        case Grid():
+            return GridSearcher(space)

@@ -1,0 +1,43 @@
+"""Points of the unit cube as features between which a kernel can measure distances."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tuneport.model.parameters import Categorical
+from tuneport.search.space import Array, Dimension, Space
+
+
+class Embedding:
+    """Gives every parameter a few columns in which any two of its values are at most about 1 apart.
+
+    Numbers have one column, their place on their scale. A choice has a column per value, so that all pairs of values
+    are 1 apart. A number that exists only under a condition lies on an arc of radius 1 around the point that stands for
+    "inactive", so that it is equally far from all values (after Swersky et al. 2013) and no value had to be made up.
+
+    Attributes:
+        groups: for each column, the index of its parameter among those that vary; shape (columns,).
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._varying = [(index, one) for index, one in enumerate(space.dimensions) if one.count != 1]
+        widths = [_columns(dimension, np.zeros(1)).shape[1] for _, dimension in self._varying]
+        self.groups: npt.NDArray[np.intp] = np.repeat(np.arange(len(widths)), widths)
+
+    def __call__(self, cube: Array) -> Array:
+        """The features of points, shape (n, columns), from their snapped vectors, shape (n, d)."""
+        columns = [_columns(dimension, cube[:, index]) for index, dimension in self._varying]
+        return np.concatenate([np.empty((len(cube), 0)), *columns], axis=1)
+
+
+def _columns(dimension: Dimension, u: Array) -> Array:
+    if isinstance(dimension.parameter, Categorical):
+        return np.asarray((dimension.code(u)[:, None] == np.arange(dimension.count or 0)) / math.sqrt(2))
+    place = dimension.place(u)
+    if dimension.parameter.when is None:
+        return place[:, None]
+    angle = place - 0.5
+    return np.where(np.isnan(u)[:, None], 0.0, np.stack([np.sin(angle), np.cos(angle)], axis=1))
