@@ -134,7 +134,9 @@ class _NoHost:
 
     def params(self) -> dict[str, Any]:
         space = _json_variable("TUNEPORT_SPACE")
-        return {name: _typed(text, space.get(name)) for name, text in self.flags.items() if not space or name in space}
+        return {
+            name: _typed(name, text, space.get(name)) for name, text in self.flags.items() if not space or name in space
+        }
 
     def objective(self) -> str:
         return os.environ.get("TUNEPORT_OBJECTIVE") or "objective"
@@ -156,7 +158,7 @@ class _NoHost:
         path = places.get(name) or self.flags.get(name) or os.environ.get(name)
         if not path:
             raise LookupError(
-                "no input %r: neither TUNEPORT_INPUTS, nor a flag --%s=…, nor a variable says where it is"
+                "no input %r: neither TUNEPORT_INPUTS, nor a flag --%s=<directory>, nor a variable says where it is"
                 % (name, name)
             )
         return _mounted(path)
@@ -257,7 +259,7 @@ class _SageMaker(_NoHost):
     def params(self) -> dict[str, Any]:
         space = _json_variable("TUNEPORT_SPACE")
         return {
-            name: _decoded(value, space.get(name))
+            name: _decoded(name, value, space.get(name))
             for name, value in self.hyperparameters.items()
             if name != "_tuning_objective_metric" and not name.startswith("sagemaker_")
         }
@@ -377,14 +379,24 @@ def _json_variable(name: str) -> dict[str, str]:
     return value
 
 
-def _typed(text: str, kind: str | None) -> Any:
+def _typed(name: str, text: str, kind: str | None) -> Any:
     """The value that `text` spells, as the type that is asked for, or else as what it looks like."""
     kind = kind or _looks_like(text)
-    if kind == "bool":
-        return text.lower() == "true"
-    if kind == "int":
-        return int(text) if _INT.fullmatch(text) else round(float(text))  # some hosts know real numbers only
-    return float(text) if kind == "float" else text
+    try:
+        return _READERS[kind](text)
+    except (KeyError, ValueError, OverflowError):
+        raise ValueError("parameter %r must be %s, not %r" % (name, kind, text)) from None
+
+
+def _read_int(text: str) -> int:
+    return int(text) if _INT.fullmatch(text) else round(float(text))  # some hosts know real numbers only
+
+
+def _read_bool(text: str) -> bool:
+    return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+
+
+_READERS = {"text": str, "int": _read_int, "float": float, "bool": _read_bool}
 
 
 def _looks_like(text: str) -> str:
@@ -395,7 +407,7 @@ def _looks_like(text: str) -> str:
     return "float" if _FLOAT.fullmatch(text) else "text"
 
 
-def _decoded(value: Any, kind: str | None) -> Any:
+def _decoded(name: str, value: Any, kind: str | None) -> Any:
     """A value of hyperparameters.json as SageMaker's training toolkit reads it: JSON, or else the text itself."""
     if not isinstance(value, str):
         return value
@@ -405,7 +417,7 @@ def _decoded(value: Any, kind: str | None) -> Any:
         decoded = value
     if kind is None:
         return decoded
-    return _typed(decoded if isinstance(decoded, str) else value, kind)
+    return _typed(name, decoded if isinstance(decoded, str) else value, kind)
 
 
 def _number(what: str, value: Any) -> float:

@@ -18,6 +18,7 @@ from tuneport.backends.sagemaker import launch as sagemaker
 from tuneport.backends.vertex import launch as vertex
 from tuneport.engine.launch import PRINTED, Reported, TrialContext
 from tuneport.engine.reports import Gather, Patterns
+from tuneport.errors import JobError
 from tuneport.model.job import TuningJob
 
 CONTRACTS = {
@@ -219,6 +220,14 @@ def test_programs(host, spec, words, tmp_path):
     assert list(launched.argv[: len(words)]) == words
     assert launched.argv[len(words)].startswith("-")
     assert launched.cwd == str(tmp_path)
+
+
+@pytest.mark.parametrize("host", CONTRACTS)
+def test_an_image_runs_by_its_command_or_not_at_all(host, tmp_path):
+    assert CONTRACTS[host](context(tmp_path, image="repo/train:1")).argv[1] == "train.py"
+    with pytest.raises(JobError, match="the job: 1 problem") as caught:
+        CONTRACTS[host](context(tmp_path, image="repo/train:1", command=None))
+    assert [problem.pointer for problem in caught.value.problems] == ["/trial/command"]
 
 
 @pytest.mark.parametrize("host", CONTRACTS)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
+from tuneport.errors import JobError, Problem
 from tuneport.model.job import TuningJob
 from tuneport.model.word import Scalar
 
@@ -103,16 +104,23 @@ PRINTED = r"tuneport:.* {metric}=(\S+)"
 
 
 def program(trial: TrialContext) -> list[str]:
-    """The program and the user's own arguments, before those of the parameters."""
+    """The program and the user's own arguments, before those of the parameters.
+
+    Raises:
+        JobError: there is nothing but an image, and images are not run here.
+    """
     spec = trial.job.trial
     if spec.function is not None:
         words = [trial.python, "-m", "tuneport_trial", spec.function]
     elif spec.module is not None:
         words = [trial.python, "-m", spec.module]
-    else:
-        words = list(spec.command or ())
-        if words and words[0] in {"python", "python3"}:
+    elif spec.command is not None:
+        words = list(spec.command)
+        if words[0] in {"python", "python3"}:
             words[0] = trial.python
+    else:
+        problem = Problem("/trial/command", "required to run here, where images are not: say what the image runs")
+        raise JobError.of("the job", [problem])
     return [*words, *spec.args]
 
 
