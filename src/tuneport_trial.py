@@ -134,9 +134,8 @@ class _NoHost:
 
     def params(self) -> dict[str, Any]:
         space = _json_variable("TUNEPORT_SPACE")
-        return {
-            name: _typed(name, text, space.get(name)) for name, text in self.flags.items() if not space or name in space
-        }
+        names = [name for name in self.flags if not space or name in space]
+        return {name: _typed(name, self.flags[name], space.get(name)) for name in names}
 
     def objective(self) -> str:
         return os.environ.get("TUNEPORT_OBJECTIVE") or "objective"
@@ -396,7 +395,7 @@ def _read_bool(text: str) -> bool:
     return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
 
 
-_READERS = {"text": str, "int": _read_int, "float": float, "bool": _read_bool}
+_READERS: dict[str, Callable[[str], Any]] = {"text": str, "int": _read_int, "float": float, "bool": _read_bool}
 
 
 def _looks_like(text: str) -> str:
