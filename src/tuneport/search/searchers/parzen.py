@@ -1,4 +1,4 @@
-"""Densities over one coordinate of the unit cube, estimated from a few points (Parzen 1962)."""
+"""A density over the space estimated from a few points (Parzen 1962), with conditions and all kinds of parameters."""
 
 from __future__ import annotations
 
@@ -7,92 +7,110 @@ from typing import Protocol
 import numpy as np
 
 from tuneport.model.parameters import Categorical
-from tuneport.search.space import Array, Dimension
+from tuneport.search.space import Array, Dimension, Space
 
 
-class Density(Protocol):
-    """A probability density over [0, 1]."""
+class Parzen:
+    """A mixture with a kernel around each point and one for everywhere, all of the same weight.
 
-    def draw(self, count: int, rng: np.random.Generator) -> Array:
-        """Independent draws, shape (count,)."""
-        ...
-
-    def log(self, u: Array) -> Array:
-        """The logarithm of the density at the cells of `u`, up to a factor that is the same for all densities."""
-        ...
-
-
-def density(dimension: Dimension, u: Array) -> Density:
-    """What points of one parameter say about where it tends to be.
+    A kernel is a product over parameters; along those that its point does not have it is the one for everywhere.
 
     Args:
-        dimension: the parameter.
-        u: its coordinates in some trials, shape (n,); NaN, where it was inactive, is left out.
+        space: the search space.
+        cube: snapped points, shape (n, d); NaN for inactive parameters.
     """
-    points = u[~np.isnan(u)]
-    if isinstance(dimension.parameter, Categorical):
-        return _Histogram(dimension, points)
-    return _Mixture(dimension, points)
 
-
-class _Histogram:
-    """Frequencies of choices, with one more of each spread evenly."""
-
-    def __init__(self, dimension: Dimension, points: Array) -> None:
-        self._dimension = dimension
-        count = dimension.count or 1
-        seen = np.bincount(dimension.code(points).astype(np.intp), minlength=count)
-        self._shares = (seen + 1) / (len(points) + count)
+    def __init__(self, space: Space, cube: Array) -> None:
+        self._space = space
+        self._kernels = len(cube) + 1
+        self._sides = [_side(dimension, cube[:, index]) for index, dimension in enumerate(space.dimensions)]
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
-        choices = len(self._shares)
-        return (rng.choice(choices, size=count, p=self._shares) + 0.5) / choices
+        """Independent draws as snapped points, shape (count, d)."""
+        which = rng.integers(self._kernels, size=count)
+        return self._space.snap(np.stack([side.draw(which, rng) for side in self._sides], axis=1))
+
+    def log(self, cube: Array) -> Array:
+        """The logarithm of the density at snapped points, shape (m,), up to a factor that all densities share."""
+        logs = np.zeros((len(cube), self._kernels))
+        for u, side in zip(cube.T, self._sides, strict=True):
+            active = ~np.isnan(u)
+            logs[active] += side.log(u[active])
+        return np.asarray(np.logaddexp.reduce(logs, axis=1) - np.log(self._kernels))
+
+
+class _Side(Protocol):
+    """All kernels along one parameter."""
+
+    def draw(self, which: np.ndarray[tuple[int], np.dtype[np.intp]], rng: np.random.Generator) -> Array:
+        """A coordinate from each of the kernels `which`."""
+        ...
 
     def log(self, u: Array) -> Array:
-        return np.asarray(np.log(self._shares[self._dimension.code(u).astype(np.intp)]))
+        """The logarithm of each kernel at each coordinate, shape (len(u), kernels)."""
+        ...
 
 
-class _Mixture:
-    """Normal distributions around the points and a wide one around the middle, all cut off at 0 and 1.
+def _side(dimension: Dimension, u: Array) -> _Side:
+    return (_Choices if isinstance(dimension.parameter, Categorical) else _Normals)(dimension, u)
 
-    The width of each is its distance to the farther of its two neighbours (Bergstra et al. 2011), but not below
-    1 / (1 + number of points) or a hundredth.
+
+class _Choices:
+    """Kernels over choices: the point's own choice, with one part of all kernels spread evenly over all choices."""
+
+    def __init__(self, dimension: Dimension, u: Array) -> None:
+        self._dimension = dimension
+        choices = dimension.count or 1
+        own = dimension.code(np.append(u, np.nan))[:, None] == np.arange(choices)
+        shares = own + 1 / (len(own) * choices)
+        self._shares = shares / shares.sum(axis=1, keepdims=True)
+
+    def draw(self, which: np.ndarray[tuple[int], np.dtype[np.intp]], rng: np.random.Generator) -> Array:
+        passed = np.cumsum(self._shares[which], axis=1) < rng.random((len(which), 1))
+        return np.asarray((passed.sum(axis=1) + 0.5) / self._shares.shape[1])
+
+    def log(self, u: Array) -> Array:
+        return np.asarray(np.log(self._shares.T[self._dimension.code(u).astype(np.intp)]))
+
+
+class _Normals:
+    """Normal distributions, cut off at 0 and 1.
+
+    Each is as wide as it is far from the farther of its two neighbours (Bergstra et al. 2011), but not below
+    1 / (1 + number of kernels) or a hundredth. That for everywhere has its middle at 0.5 and width 1.
     """
 
-    def __init__(self, dimension: Dimension, points: Array) -> None:
+    def __init__(self, dimension: Dimension, u: Array) -> None:
         from scipy.special import ndtr  # noqa: PLC0415 - not needed before there is evidence
 
         self._dimension = dimension
         self._ndtr = ndtr
-        self._centres = np.append(points, 0.5)
-        self._widths = np.append(_neighbourly(self._centres)[:-1], 1.0)
+        active = np.append(~np.isnan(u), False)
+        self._centres = np.where(active, np.append(u, 0.5), 0.5)
+        self._widths = np.ones(len(active))
+        self._widths[active] = np.clip(_gaps(self._centres[active]), 1 / min(100, 1 + len(active)), 1)
         self._below = ndtr(-self._centres / self._widths)
         self._inside = ndtr((1 - self._centres) / self._widths) - self._below
 
-    def draw(self, count: int, rng: np.random.Generator) -> Array:
+    def draw(self, which: np.ndarray[tuple[int], np.dtype[np.intp]], rng: np.random.Generator) -> Array:
         from scipy.special import ndtri  # noqa: PLC0415 - not needed before there is evidence
 
-        which = rng.integers(len(self._centres), size=count)
-        levels = self._below[which] + rng.random(count) * self._inside[which]
-        return self._dimension.snap(np.asarray(self._centres[which] + self._widths[which] * ndtri(levels)))
+        levels = self._below[which] + rng.random(len(which)) * self._inside[which]
+        return np.asarray(self._centres[which] + self._widths[which] * ndtri(levels))
 
     def log(self, u: Array) -> Array:
-        left, right = (self._standard(edge) for edge in self._dimension.cell(u))
+        left, right = ((edge[:, None] - self._centres) / self._widths for edge in self._dimension.cell(u))
         if self._dimension.count is None:
-            weights = np.exp(-0.5 * left**2) / self._widths
-        else:
-            weights = self._ndtr(right) - self._ndtr(left)
-        return np.asarray(np.log((weights / self._inside).mean(axis=1)))
-
-    def _standard(self, u: Array) -> Array:
-        """Distance to each centre in units of its width, shape (len(u), number of centres)."""
-        return np.asarray((u[:, None] - self._centres) / self._widths)
+            return np.asarray(-0.5 * left**2 - np.log(self._widths * self._inside))
+        masses = self._ndtr(right) - self._ndtr(left)
+        return np.asarray(np.log(np.maximum(masses, np.finfo(float).tiny) / self._inside))
 
 
-def _neighbourly(points: Array) -> Array:
-    """The distance of each point to the farther of its neighbours, within limits."""
+def _gaps(points: Array) -> Array:
+    """How far each point is from the farther of its neighbours; the only neighbour of one alone is an end of [0, 1]."""
     order = np.argsort(points, kind="stable")
-    gaps = np.diff(points[order], prepend=points[order[0]], append=points[order[-1]])
+    low, high = (points.min(), points.max()) if len(points) > 1 else (0.0, 1.0)
+    steps = np.diff(points[order], prepend=low, append=high)
     widths = np.empty(len(points))
-    widths[order] = np.maximum(gaps[:-1], gaps[1:])
-    return np.clip(widths, 1 / min(100, len(points)), 1.0)
+    widths[order] = np.maximum(steps[:-1], steps[1:])
+    return widths

@@ -1,4 +1,4 @@
-"""The tree-structured Parzen estimator (Bergstra et al. 2011), one parameter at a time."""
+"""The tree-structured Parzen estimator (Bergstra et al. 2011), over all parameters at once (Falkner et al. 2018)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from tuneport.model.word import Scalar
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
 from tuneport.search.searchers.novelty import Novelty
-from tuneport.search.searchers.parzen import Density, density
+from tuneport.search.searchers.parzen import Parzen
 from tuneport.search.space import Array, Space
 
-_MODEL_DRAWS = 8
+_MOST_GOOD = 25
+"""More good trials only blur the picture."""
 _RANDOM_DRAWS = 64
-"""Points drawn from the densities, then from the whole space, before a used-up corner is given up."""
+"""Draws from the whole space before a used-up corner of it is given up."""
 
 
 class TpeSearcher:
     """Draws where good trials are dense and others are not.
 
-    Trials are split into the best share `gamma` and the rest; failed trials and running ones belong to the rest, so
-    that nothing is drawn to them. For each parameter, from the trials in which it was active, two densities are made;
-    of `candidates` draws from the good one, that with the largest ratio of good to rest is taken.
+    Trials are split into the best share `gamma`, at most 25, and the rest. Failed trials and running ones belong to the
+    rest, so that nothing is drawn to them. Of `candidates` draws from the density of the good ones, that with the
+    largest ratio of the two densities is taken.
     """
 
     adaptive = True
@@ -53,21 +54,11 @@ class TpeSearcher:
         return self._novelty.first_new(draws, seen, rng)
 
     def _draws(self, evidence: Evidence, running: Sequence[Array], rng: np.random.Generator) -> Iterator[Array]:
-        good, rest = self._split(evidence, running)
-        pairs = [
-            (density(dimension, good[:, index]), density(dimension, rest[:, index]))
-            for index, dimension in enumerate(self._space.dimensions)
-        ]
-        for _ in range(_MODEL_DRAWS):
-            yield np.array([self._best_draw(*pair, rng) for pair in pairs])
-
-    def _split(self, evidence: Evidence, running: Sequence[Array]) -> tuple[Array, Array]:
-        """Points of the good trials, and of all others."""
+        """Candidates, the most promising first."""
         order = np.argsort(evidence.losses, kind="stable")  # those without a result come last
-        good = math.ceil(self._algorithm.gamma * evidence.usable)
-        rest = evidence.cube[order[good:]]
-        return evidence.cube[order[:good]], np.concatenate([rest, np.reshape(running, (-1, len(self._space)))])
-
-    def _best_draw(self, good: Density, rest: Density, rng: np.random.Generator) -> float:
-        draws = good.draw(self._algorithm.candidates, rng)
-        return float(draws[np.argmax(good.log(draws) - rest.log(draws))])
+        count = min(math.ceil(self._algorithm.gamma * evidence.usable), _MOST_GOOD)
+        rest = np.concatenate([evidence.cube[order[count:]], np.reshape(running, (-1, len(self._space)))])
+        good_density, density = Parzen(self._space, evidence.cube[order[:count]]), Parzen(self._space, rest)
+        candidates = good_density.draw(self._algorithm.candidates, rng)
+        ratio = good_density.log(candidates) - density.log(candidates)
+        yield from candidates[np.argsort(-ratio, kind="stable")]
