@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tuneport.backends import registry
 from tuneport.backends.local.client import LocalClient
@@ -14,9 +15,17 @@ from tuneport.backends.local.settings import LocalSettings
 from tuneport.config import load as load_config
 from tuneport.engine.devices import discover
 from tuneport.engine.executors.function import FunctionExecutor
+from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.launch import LaunchContract
 from tuneport.engine.preflight import local_problems
-from tuneport.errors import BackendNotFoundError, JobError, MissingExtraError, Problem, WaitTimeoutError
+from tuneport.errors import (
+    BackendNotFoundError,
+    JobError,
+    MissingExtraError,
+    Problem,
+    TrialsFailedError,
+    WaitTimeoutError,
+)
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.results import RunState, StudyResult, Trial
@@ -25,8 +34,9 @@ from tuneport.model.trial_spec import TrialSpec
 from tuneport.translate.capabilities import screen
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas as pd
 
+W = TypeVar("W", TrialSpec, Budget)
 Progress = Callable[[StudyResult], None]
 Parameters = Sequence[Float | Int | Discrete | Categorical]
 
@@ -109,17 +119,17 @@ class Run:
         """Lines that a trial wrote; with `follow`, until it ends."""
         return self._client.logs(self._name, trial, follow=follow)
 
-    def to_dataframe(self) -> pandas.DataFrame:
+    def to_dataframe(self) -> pd.DataFrame:
         """One row per trial, as StudyResult.to_records.
 
         Raises:
             MissingExtraError: pandas is not installed.
         """
         try:
-            import pandas as pd  # noqa: PLC0415 - an extra
+            from pandas import DataFrame  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise MissingExtraError("to_dataframe needs pandas", hint="pip install 'tuneport[report]'") from error
-        return pd.DataFrame(self.result.to_records())
+        return DataFrame(self.result.to_records())
 
     def __repr__(self) -> str:
         return f"<tuneport.Run {self.ref}>"
@@ -155,7 +165,7 @@ def check(
         return [*error.problems, *_machine_problems(trial, budget, chosen, base)]
 
 
-def _part[W: (TrialSpec, Budget)](kind: type[W], data: Any) -> W | None:
+def _part(kind: type[W], data: Any) -> W | None:
     try:
         return kind.model_validate(data)
     except JobError:
@@ -327,6 +337,12 @@ def tune(
     return _tune(function, job, workspace, resume, progress)
 
 
+def _function_label(function: Callable[..., Any], label: str) -> str:
+    """What the record calls a function that lives in this process only."""
+    parts = f"{getattr(function, '__module__', None) or 'builtins'}:{label}"
+    return re.sub(r"[^\w.:]", "", parts)
+
+
 def _tune(
     function: Callable[..., Any],
     job: TuningJob,
@@ -357,6 +373,16 @@ def _create(
         raise JobError.of(f"job '{job.name}' cannot run here", problems)
     client = _client(chosen, create=True)
     return client, client.create(job, base or Path.cwd(), ProcessExecutor.name, _version())
+
+
+def _settings(on: str | None, settings: Mapping[str, Any] | None) -> tuple[str, LocalSettings]:
+    """The backend that is meant and its settings, all layers considered."""
+    name = on or load_config().on
+    backend = registry.load(name)
+    chosen = load_config({"on": name, name: dict(settings or {})}).settings(backend)
+    if not isinstance(chosen, LocalSettings):
+        raise BackendNotFoundError(f"this version cannot run jobs on '{name}' yet", backend=name)
+    return name, chosen
 
 
 def _client(settings: LocalSettings, *, create: bool = False) -> LocalClient:

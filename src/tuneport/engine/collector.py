@@ -1,15 +1,15 @@
-"""Reads a process trial's metrics from its folder: the report file that it writes, and what the patterns matched."""
+"""Gathers a process trial's metrics: from the report file that it writes, and from what the patterns matched."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tuneport.engine.launch import Launch, Reported
 from tuneport.engine.reports import Gather, read_number
 
-MATCHES = "matches.jsonl"
 KEPT = 1000
 """Lines of a rewritten report file that are remembered, to know new ones from old; hypertune keeps 100."""
 
@@ -20,18 +20,17 @@ class Collector:
     Args:
         launch: says where metrics arrive.
         folder: the trial's folder.
-        objective: the primary metric.
-        metrics: all metrics that make up a full report when they come from output.
+        objectives: the metrics of the objectives, the primary one first.
     """
 
-    def __init__(self, launch: Launch, folder: Path, objective: str) -> None:
+    def __init__(self, launch: Launch, folder: Path, objectives: Sequence[str]) -> None:
         self._launch = launch
         self._reports = folder / launch.reports.path if launch.reports else None
-        self._matches = Tail(folder / MATCHES) if launch.patterns else None
         self._tail = Tail(self._reports) if self._reports and launch.reports and not launch.reports.rewritten else None
         self._seen: deque[str] = deque(maxlen=KEPT)
         self._stamp: tuple[int, int, int] | None = None
-        self._gather = Gather(objective, tuple(launch.patterns))
+        self._from_output = Gather(objectives[0], tuple(launch.patterns))
+        self._from_lines = Gather(objectives[0], objectives)
         self.unread: list[str] = []
         """Texts that a pattern caught but that are no numbers, a few of them."""
 
@@ -44,19 +43,35 @@ class Collector:
         found = f"; matched but not a number: {', '.join(map(repr, self.unread[:3]))}" if self.unread else ""
         return " and ".join(places) + found
 
-    def collect(self, *, final: bool = False) -> list[Reported]:
-        """The reports since the last call; with `final`, also what was waiting for company."""
-        reported = [*self._from_file(), *self._from_output()]
-        if final:
-            reported += self._gather.flush()
-        return reported
-
-    def _from_file(self) -> list[Reported]:
+    def collect(self) -> list[Reported]:
+        """What the report file has gained since the last call."""
         launch = self._launch.reports
         if launch is None or self._reports is None:
             return []
         lines = self._tail.lines() if self._tail else self._rewritten_lines(self._reports)
-        return [report for line in lines if (report := launch.parse(line)) is not None]
+        reports = [report for line in lines if (report := launch.parse(line)) is not None]
+        return reports if self._tail else self._put_together(reports)
+
+    def _put_together(self, singles: Sequence[Reported]) -> list[Reported]:
+        """A rewritten file holds one metric per line; those of one step belong together."""
+        return [
+            report
+            for single in singles
+            for metric, value in single.metrics.items()
+            for report in self._from_lines.add(metric, value, single.time, single.step)
+        ]
+
+    def match(self, match: Mapping[str, Any]) -> list[Reported]:
+        """Take one match of a pattern; the report that it completes, if it does."""
+        value = read_number(match["text"])
+        if value is None:
+            self.unread = [*self.unread[:9], match["text"]]
+            return []
+        return self._from_output.add(match["metric"], value, match["time"])
+
+    def finish(self) -> list[Reported]:
+        """What is left when the trial has ended."""
+        return [*self.collect(), *self._from_lines.flush(), *self._from_output.flush()]
 
     def _rewritten_lines(self, path: Path) -> list[str]:
         """New lines of a file that is replaced as a whole; a half-written last line waits for the next look."""
@@ -72,19 +87,6 @@ class Collector:
         lines = [line for line in text.split("\n")[:-1] if line not in self._seen]
         self._seen.extend(lines)
         return lines
-
-    def _from_output(self) -> list[Reported]:
-        if self._matches is None:
-            return []
-        reported: list[Reported] = []
-        for line in self._matches.lines():
-            match = json.loads(line)
-            value = read_number(match["text"])
-            if value is None:
-                self.unread = [*self.unread[:9], match["text"]]
-            else:
-                reported += self._gather.add(match["metric"], value, match["time"])
-        return reported
 
 
 class Tail:

@@ -57,4 +57,3 @@ def diagnose(
         return failure(FailureKind.CODE, f"crashed with {name}")
     said = next((line.strip() for line in reversed(last_lines) if _ERROR_LINE.match(line.strip())), "")
     return failure(FailureKind.CODE, f"exited with status {code}" + (f": {said[:300]}" if said else ""))
-

@@ -126,6 +126,7 @@ class Engine:
             context = self._context(trial, life.attempt, life.lease)
             if self._executor.adopt(context, life.handle, timeout=self._job.trial.timeout):
                 self._pool.retake(life.lease)
+                self._write(Event("adopted", trial))  # all that it has reported will be read once more
             else:
                 self._write(Event("requeued", trial, {"counts": "nothing", "failure": None}))
         self._save()
@@ -142,13 +143,14 @@ class Engine:
         return self._exhausted or (most is not None and len(self._record.lives) >= most)
 
     def _finish(self) -> None:
-        if self._verdict is None and self._interrupted:
+        if self._verdict is None and self._interrupted and not self._nothing_left():
             self._write(Event("interrupted", None, {"message": "interrupted; it can be resumed"}))
         else:
             verdict = self._verdict or self._complete()
             for trial in list(self._record.waiting):
                 self._end(trial, TrialState.STOPPED, _cancelled("the run ended before it could run again"))
-            self._write(Event("finished", None, {"state": verdict.state.value, "reason": verdict.reason.value, "message": verdict.message}))
+            body = {"state": verdict.state.value, "reason": verdict.reason.value, "message": verdict.message}
+            self._write(Event("finished", None, body))
         self._save()
         self._notify()
 
@@ -341,9 +343,7 @@ class Engine:
         seen = sorted({name for m in trial.measurements for name in m.metrics})
         others = f"; it did report {', '.join(seen)}" if seen else ""
         message = f"never reported '{self._objective.metric}'{others}; looked for {event.looked_for}"
-        return Failure(
-            kind=FailureKind.METRIC_MISSING, message=message, exit_code=0, last_lines=event.last_lines
-        )
+        return Failure(kind=FailureKind.METRIC_MISSING, message=message, exit_code=0, last_lines=event.last_lines)
 
     @staticmethod
     def _why_stopped(why: str, event: Exited) -> Failure:

@@ -9,47 +9,50 @@ from pathlib import Path
 
 from tuneport.engine.devices import Device, Pool
 from tuneport.errors import DeviceError, Problem
-from tuneport.model.job import TuningJob
+from tuneport.model.job import Budget
+from tuneport.model.trial_spec import Resources, TrialSpec
 
 PYTHON = ("python", "python3")
 """Programs that mean the interpreter of the settings."""
 
 
-def local_problems(job: TuningJob, base: Path, devices: Sequence[Device]) -> Iterator[Problem]:
+def local_problems(
+    trial: TrialSpec | None, budget: Budget | None, base: Path, devices: Sequence[Device]
+) -> Iterator[Problem]:
     """Programs and data that are not there, devices and processors that do not suffice.
 
     Args:
-        job: a valid job.
-        base: directory that its relative paths mean.
+        trial: what a trial runs; None if that is not known.
+        budget: how many run at once; None if that is not known.
+        base: directory that relative paths mean.
         devices: the GPUs of this machine.
     """
-    yield from _program_problems(job, base)
-    for index, channel in enumerate(job.trial.inputs):
+    if trial is None:
+        return
+    yield from _program_problems(trial, base)
+    for index, channel in enumerate(trial.inputs):
         path = channel.uri.removeprefix("file://")
         if "://" not in path and not (base / path).exists():
             yield Problem(f"/trial/inputs/{index}/uri", f"there is nothing at {base / path}")
-    yield from _device_problems(job, devices)
+    yield from _device_problems(trial.resources, budget.parallel_trials if budget else 1, devices)
 
 
-def _program_problems(job: TuningJob, base: Path) -> Iterator[Problem]:
-    command = job.trial.command
-    if command is None:
+def _program_problems(trial: TrialSpec, base: Path) -> Iterator[Problem]:
+    if trial.command is None:
         return
-    program = command[0]
+    program, *arguments = trial.command
     if program not in PYTHON and shutil.which(program) is None and shutil.which(str(base / program)) is None:
         yield Problem("/trial/command/0", f"there is no program '{program}' on this machine")
-    script = command[1] if len(command) > 1 else ""
-    if program in PYTHON and script.endswith(".py") and not (base / script).is_file():
-        yield Problem("/trial/command/1", f"there is no file {base / script}")
+    if program in PYTHON and arguments and arguments[0].endswith(".py") and not (base / arguments[0]).is_file():
+        yield Problem("/trial/command/1", f"there is no file {base / arguments[0]}")
 
 
-def _device_problems(job: TuningJob, devices: Sequence[Device]) -> Iterator[Problem]:
-    resources, parallel = job.trial.resources, job.budget.parallel_trials
+def _device_problems(resources: Resources, parallel: int, devices: Sequence[Device]) -> Iterator[Problem]:
     cores = os.cpu_count() or 1
     if resources.cpus is not None and resources.cpus * parallel > cores:
         yield Problem(
             "/budget/parallel_trials",
-            f"{parallel} trials with {resources.cpus:g} cpus each need more than the {cores} that exist here",
+            f"{parallel} trials with {resources.cpus:g} cpus each need more than the {cores} cores that exist here",
             hint="lower parallel_trials, or trial.resources.cpus",
         )
     try:

@@ -104,6 +104,8 @@ class Record:
                 self._move(trial, self.running)
             case "reported":
                 self.study.apply(Reported(trial, _measurement(body)))
+            case "adopted":
+                self.study.apply(Restarted(trial))
             case "stopping":
                 self.lives[trial].stopping = body["why"]
             case "requeued":
@@ -140,8 +142,10 @@ class Record:
             return known
         life = self.lives[trial.id]
         state = trial.state
-        if not state.ended:
-            state = TrialState.REQUESTED if trial.id in self.waiting else TrialState.STOPPING if life.stopping else state
+        if trial.id in self.waiting:
+            state = TrialState.REQUESTED
+        elif life.stopping and not state.ended:
+            state = TrialState.STOPPING
         fields = {"state": state, "attempt": max(1, life.attempt), "started": life.started, "ended": life.ended}
         copy = trial.model_copy(update=fields)
         if state.ended:

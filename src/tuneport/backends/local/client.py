@@ -167,8 +167,12 @@ class LocalClient:
         driven = self._store.driven(run)  # asked first: a driver that ends in between has then written all it had
         return self._record(run).result(driven=driven)
 
-    def changes(self, run: str) -> Iterator[StudyResult]:
+    def changes(self, run: str, until: float | None = None) -> Iterator[StudyResult]:
         """The run as it is now and whenever it has changed, until nobody drives it any more.
+
+        Args:
+            run: its id.
+            until: not longer than to this moment of time.monotonic().
 
         Raises:
             EngineError: its driver could not be started.
@@ -183,6 +187,8 @@ class LocalClient:
             if result.state not in {RunState.PENDING, RunState.RUNNING, RunState.STOPPING}:
                 return
             self._check_driver(run, result)
+            if until is not None and time.monotonic() >= until:
+                return
             time.sleep(POLL)
 
     def _check_driver(self, run: str, result: StudyResult) -> None:

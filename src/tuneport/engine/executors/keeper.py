@@ -1,20 +1,20 @@
 """The parent of a run's trial processes: a small process of its own, so that trials outlive a runner that is killed.
 
-It is started as a script with the standard library alone. Orders come as JSON lines on its standard input, and one JSON
-line per ended trial leaves on its standard output; the same line is first written to ``ended.json`` in the trial's
-folder. When its input ends because the runner died, it keeps watching the trials that still run, leaves their
-``ended.json`` for whoever resumes the run, and goes.
+It is started as a script with the standard library alone. Orders come as JSON lines on its standard input::
 
-Orders::
-
-    {"do": "start", "key": "7.1", "argv": [...], "cwd": "...", "env": {...}, "folder": "...", "timeout": 60.0,
-     "grace": 10.0, "patterns": {"accuracy": "accuracy=(\\\\S+)"}}
+    {"do": "start", "key": "7.1", "token": "digits-7f3a/7.1", "argv": [...], "cwd": "...", "env": {...},
+     "folder": "...", "timeout": 60.0, "grace": 10.0, "patterns": {"accuracy": "accuracy=([0-9.]+)"}}
     {"do": "stop", "key": "7.1"}
 
-In a trial's folder it writes ``output.log`` (and ``output.tail.0``, ``output.tail.1`` once that is full: the beginning and
-the end of the output are kept, the middle is dropped, so the disk never fills), ``matches.jsonl`` (what the patterns
-found), ``process.json`` (pid) and ``ended.json``.
+On its standard output leaves a JSON line for each match of a pattern, and one for the end of each trial; that one, with
+the matches, is first written to ``ended.json`` in the trial's folder. When its input ends because the runner died, it
+keeps watching the trials that still run, leaves their ``ended.json`` for whoever resumes the run, and goes.
+
+A trial's output is kept in ``output.log``, and in ``output.tail.0`` and ``output.tail.1`` once that is full: its
+beginning and its end are kept, the middle is dropped, so the disk never fills.
 """
+
+from __future__ import annotations
 
 import collections
 import contextlib
@@ -28,141 +28,173 @@ import subprocess
 import sys
 import time
 
+TYPE_CHECKING = False  # importing `typing` would cost more than the rest of the start-up
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, BinaryIO
+
 HEAD_BYTES = 8 << 20
 """Bytes of output kept from the beginning."""
 TAIL_BYTES = 4 << 20
 """Bytes of each of the two files that take turns in keeping the end of the output."""
+READ_BYTES = 1 << 18
+"""Bytes taken from one trial at a time: one trial's flood must not keep the others waiting."""
 LINE_BYTES = 64 << 10
 """A longer line is cut for searching; the log keeps it whole."""
 LAST_LINES = 20
-TOKEN = "TUNEPORT_TOKEN"
-"""Variable by which strayed descendants of a trial are recognised."""
+"""Lines of output that are told with the end of a trial."""
+MATCHES = 10_000
+"""The newest matches that are written down with the end of a trial."""
+MARK = "TUNEPORT_TOKEN"
+"""Variable by which the descendants of a trial are recognised wherever they have gone."""
 
 
-def write_json(path, data):
-    """Write a file so that readers see it whole or not at all."""
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump(data, file)
-    os.replace(path + ".new", path)
+class OomKills:
+    """How often the kernel has killed for lack of memory: in our group if that is known, else on the machine."""
 
+    def __init__(self) -> None:
+        self.seen = self.count()
 
-def oom_kills():
-    """How often the kernel has killed for lack of memory, in our group if that is known, else on the machine."""
-    for path, key in (("/sys/fs/cgroup/memory.events", "oom_kill"), ("/proc/vmstat", "oom_kill")):
-        with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
-            for line in file:
-                name, _, value = line.partition(" ")
-                if name == key:
-                    return int(value)
-    return 0
+    def count(self) -> int:
+        """The kernel's counter now."""
+        for path in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
+            with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+                for line in file:
+                    name, _, value = line.partition(" ")
+                    if name == "oom_kill":
+                        return int(value)
+        return 0
+
+    def grew(self) -> bool:
+        """Whether there were any since the last question; asked only when a trial died of SIGKILL."""
+        before, self.seen = self.seen, self.count()
+        return self.seen > before
 
 
 class Log:
     """A trial's output on disk, bounded: the first bytes, and the last ones in two files that take turns."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.file = open(os.path.join(folder, "output.log"), "wb", buffering=0)
-        self.room = HEAD_BYTES
-        self.turn = 1
+        self.file: BinaryIO | None = None
+        self.room = 0
 
-    def write(self, data):
-        """Append, and drop the older tail when the newer one is full."""
+    def write(self, data: bytes) -> None:
+        """Append; when a file is full, go on in the next, which drops the oldest part of the tail."""
         while data:
-            if not self.room:
-                self.file.close()
-                self.turn = 1 - self.turn
-                self.file = open(os.path.join(self.folder, f"output.tail.{self.turn}"), "wb", buffering=0)
-                self.room = TAIL_BYTES
-            self.file.write(data[: self.room])
+            file = self.file if self.file is not None and self.room else self.open_next()
+            file.write(data[: self.room])
             data, self.room = data[self.room :], max(0, self.room - len(data))
+
+    def open_next(self) -> BinaryIO:
+        """First the head, then the two tails in turn."""
+        if self.file is None:
+            name, self.room = "output.log", HEAD_BYTES
+        else:
+            turn = "1" if self.file.name.endswith("tail.0") else "0"
+            name, self.room = f"output.tail.{turn}", TAIL_BYTES
+        self.close()
+        self.file = open(os.path.join(self.folder, name), "wb", buffering=0)
+        return self.file
+
+    def close(self) -> None:
+        """Let go of the current file."""
+        if self.file is not None:
+            self.file.close()
+
+
+def write_end(folder: str, end: dict[str, Any]) -> None:
+    """Leave a trial's end where a later runner finds it, should ours be killed before it takes note."""
+    with contextlib.suppress(OSError), open(os.path.join(folder, "ended.json"), "w", encoding="utf-8") as file:
+        file.write(json.dumps(end))
 
 
 class Trial:
     """One running process group, its output, and when it must end."""
 
-    def __init__(self, order):
-        self.key = order["key"]
-        self.folder = order["folder"]
-        self.grace = order["grace"]
+    def __init__(self, order: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
+        self.tell = tell
+        self.key: str = order["key"]
+        self.token: str = order["token"]
+        self.folder: str = order["folder"]
+        self.grace: float = order["grace"]
         self.patterns = [(name, re.compile(text)) for name, text in order["patterns"].items()]
         self.timed_out = self.stopped = False
         self.started = time.time()
-        self.kills = oom_kills()
         self.log = Log(self.folder)
-        self.matches = None
         self.rest = b""
-        self.last = collections.deque(maxlen=LAST_LINES)
-        self.process = subprocess.Popen(
-            order["argv"],
-            cwd=order["cwd"],
-            env={**order["env"], TOKEN: self.key},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            start_new_session=True,
-        )
-        self.output = self.process.stdout
-        os.set_blocking(self.output.fileno(), False)
+        self.last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+        self.matches: collections.deque[dict[str, Any]] = collections.deque(maxlen=MATCHES)
+        self.output, theirs = os.pipe()
+        os.set_blocking(self.output, False)
+        try:
+            self.process = subprocess.Popen(
+                order["argv"],
+                cwd=order["cwd"],
+                env={**os.environ, **order["env"], MARK: self.token},
+                stdin=subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+                start_new_session=True,
+            )
+        except (OSError, ValueError):
+            os.close(self.output)
+            raise
+        finally:
+            os.close(theirs)
         self.deadline = time.monotonic() + order["timeout"] if order["timeout"] is not None else None
-        write_json(os.path.join(self.folder, "process.json"), {"pid": self.process.pid, "started": self.started})
 
-    def read(self, limit=None):
-        """Take what the process has written. Returns False at the end of its output."""
-        while limit is None or limit > 0:
+    def read(self, limit: int) -> bool:
+        """Take at most so many bytes of what the process has written. Returns False at the end of its output."""
+        while limit > 0:
             try:
-                data = os.read(self.output.fileno(), 1 << 16)
+                data = os.read(self.output, 1 << 16)
             except BlockingIOError:
                 return True
             if not data:
                 return False
-            if limit is not None:
-                limit -= len(data)
+            limit -= len(data)
             self.log.write(data)
             self.search(data)
         return True
 
-    def search(self, data):
+    def search(self, data: bytes) -> None:
         """Look for metrics line by line; a carriage return ends a line too, as progress bars use it."""
         *lines, self.rest = re.split(rb"[\r\n]", self.rest + data)
         self.rest = self.rest[:LINE_BYTES]
         for line in lines if self.patterns else lines[-LAST_LINES:]:
-            self.line(line[:LINE_BYTES].decode("utf-8", "replace"))
+            self.line(line[:LINE_BYTES])
 
-    def line(self, text):
-        """Remember a line, and write down what the patterns find in it."""
+    def line(self, line: bytes) -> None:
+        """Remember a line, and tell what the patterns find in it."""
+        text = line.decode("utf-8", "replace")
         if not text.strip():
             return
         self.last.append(text[:2000])
         for name, pattern in self.patterns:
             for match in pattern.finditer(text):
                 groups = [group for group in match.groups() if group is not None]
-                self.found(name, groups[0] if groups else match[0])
+                found = {"metric": name, "text": (groups[0] if groups else match[0])[:500], "time": time.time()}
+                self.matches.append(found)
+                self.tell({"key": self.key, "match": found})
 
-    def found(self, name, text):
-        """One match, on disk before anybody hears of it."""
-        if self.matches is None:
-            self.matches = open(os.path.join(self.folder, "matches.jsonl"), "a", encoding="utf-8", buffering=1)
-        self.matches.write(json.dumps({"metric": name, "text": text[:500], "time": time.time()}) + "\n")
-
-    def signal(self, number):
+    def signal(self, number: int) -> None:
         """Send a signal to the whole process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
-    def stop(self):
+    def stop(self) -> None:
         """Ask the trial to end, and set the time at which it is made to."""
         if not self.stopped and not self.timed_out:
             self.stopped = True
             self.terminate()
 
-    def terminate(self):
+    def terminate(self) -> None:
         """SIGTERM now, SIGKILL after the grace."""
         self.signal(signal.SIGTERM)
         self.deadline = time.monotonic() + self.grace
 
-    def late(self):
+    def late(self) -> None:
         """The deadline has passed: first that of its time-out, then that of its grace."""
         if self.stopped or self.timed_out:
             self.signal(signal.SIGKILL)
@@ -171,12 +203,13 @@ class Trial:
             self.timed_out = True
             self.terminate()
 
-    def ended(self, code):
+    def end(self, code: int, *, out_of_memory: bool) -> dict[str, Any]:
         """Kill what is left of the group, take its last output, and write down how it ended."""
         self.signal(signal.SIGKILL)
-        self.read(limit=HEAD_BYTES + 2 * TAIL_BYTES)
-        self.line(self.rest.decode("utf-8", "replace"))
-        self.output.close()
+        self.read(HEAD_BYTES)
+        self.line(self.rest)
+        self.log.close()
+        os.close(self.output)
         end = {
             "key": self.key,
             "code": code,
@@ -185,17 +218,19 @@ class Trial:
             "started": self.started,
             "ended": time.time(),
             "last_lines": list(self.last),
-            "out_of_memory": code == -signal.SIGKILL and oom_kills() > self.kills,
+            "out_of_memory": out_of_memory,
+            "matches": list(self.matches),
         }
-        write_json(os.path.join(self.folder, "ended.json"), end)
+        write_end(self.folder, end)
         return end
 
 
 class Keeper:
     """Starts, watches and stops trials until its orders end and none runs any more."""
 
-    def __init__(self):
-        self.trials = {}
+    def __init__(self) -> None:
+        self.trials: dict[str, Trial] = {}
+        self.oom_kills = OomKills()
         self.ordered = True
         self.pending = b""
         self.selector = selectors.DefaultSelector()
@@ -212,7 +247,7 @@ class Keeper:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: strayed descendants come to us
 
-    def run(self):
+    def run(self) -> None:
         """The loop."""
         while self.ordered or self.trials:
             for key, _ in self.selector.select(self.patience()):
@@ -223,12 +258,12 @@ class Keeper:
                 if trial.deadline is not None and now >= trial.deadline:
                     trial.late()
 
-    def patience(self):
+    def patience(self) -> float | None:
         """Seconds until the next deadline, or None."""
         deadlines = [trial.deadline for trial in self.trials.values() if trial.deadline is not None]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
-    def orders(self):
+    def orders(self) -> None:
         """Read and carry out orders."""
         data = os.read(0, 1 << 20)
         if not data:
@@ -242,44 +277,43 @@ class Keeper:
             elif order["key"] in self.trials:
                 self.trials[order["key"]].stop()
 
-    def start(self, order):
+    def start(self, order: dict[str, Any]) -> None:
         """Start a trial, or tell why it cannot be."""
         try:
-            trial = Trial(order)
+            trial = Trial(order, self.tell)
         except (OSError, ValueError) as error:
             now = time.time()
             end = {"key": order["key"], "code": None, "error": str(error), "started": now, "ended": now}
-            with contextlib.suppress(OSError):
-                write_json(os.path.join(order["folder"], "ended.json"), end)
+            write_end(order["folder"], end)
             self.tell(end)
             return
         self.trials[trial.key] = trial
         self.selector.register(trial.output, selectors.EVENT_READ, lambda: self.read(trial))
 
-    def read(self, trial):
-        """Take some output; one trial's flood must not keep the others waiting."""
-        if not trial.read(limit=1 << 18):
+    def read(self, trial: Trial) -> None:
+        """Take some of a trial's output."""
+        if not trial.read(READ_BYTES):
             self.selector.unregister(trial.output)
 
-    def reap(self):
+    def reap(self) -> None:
         """Take note of ended children; whoever is not a trial's first process is only buried."""
-        by_pid = {trial.process.pid: trial for trial in self.trials.values()}
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                break
+                return
             if not pid:
-                break
-            if trial := by_pid.get(pid):
-                trial.process.returncode = os.waitstatus_to_exitcode(status)
+                return
+            code = os.waitstatus_to_exitcode(status)
+            for trial in [trial for trial in self.trials.values() if trial.process.pid == pid]:
+                trial.process.returncode = code
                 del self.trials[trial.key]
                 with contextlib.suppress(KeyError):
                     self.selector.unregister(trial.output)
-                self.tell(trial.ended(trial.process.returncode))
-        self.kill_strays()
+                self.tell(trial.end(code, out_of_memory=code == -signal.SIGKILL and self.oom_kills.grew()))
+            self.kill_strays()
 
-    def kill_strays(self):
+    def kill_strays(self) -> None:
         """Kill descendants that left their trial's process group and outlived the trial."""
         own = {trial.process.pid for trial in self.trials.values()}
         with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
@@ -287,22 +321,21 @@ class Keeper:
                 if pid not in own and self.strayed(pid):
                     os.kill(pid, signal.SIGKILL)
 
-    def strayed(self, pid):
+    def strayed(self, pid: int) -> bool:
         """Whether a child that is nobody's first process belongs to no running trial."""
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
                 variables = file.read().split(b"\0")
         except OSError:
             return False
-        keys = {key.encode() for key in self.trials}
-        prefix = TOKEN.encode() + b"="
-        owners = [entry[len(prefix) :] for entry in variables if entry.startswith(prefix)]
-        return not self.trials or bool(owners and owners[0] not in keys)
+        marks = {f"{MARK}={trial.token}".encode() for trial in self.trials.values()}
+        own = [variable for variable in variables if variable.startswith(MARK.encode() + b"=")]
+        return not marks or bool(own and own[0] not in marks)
 
-    def tell(self, end):
+    def tell(self, news: dict[str, Any]) -> None:
         """Send one line to the runner, if it still listens."""
         with contextlib.suppress(BrokenPipeError):
-            sys.stdout.write(json.dumps(end) + "\n")
+            sys.stdout.write(json.dumps(news) + "\n")
             sys.stdout.flush()
 
 

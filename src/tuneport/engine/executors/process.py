@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneport.engine.collector import MATCHES, Collector
+from tuneport.engine.collector import Collector
 from tuneport.engine.diagnosis import diagnose
 from tuneport.engine.executors import keeper
 from tuneport.engine.executors.protocols import Emitted, Event, Exited
-from tuneport.engine.launch import Launch, LaunchContract, TrialContext
+from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext
 from tuneport.errors import ExecutorError
 
 POLL = 0.1
 """Seconds between looks at the report files of running trials. Ends of trials are not polled for: they wake us."""
-ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", MATCHES, "process.json", "ended.json")
+ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", "ended.json")
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class ProcessExecutor:
         self._contract = contract
         self._grace = grace
         self._running: dict[int, _Running] = {}
-        self._ended: list[dict[str, Any]] = []
+        self._news: list[dict[str, Any]] = []
         self._text = b""
         self._selector = selectors.DefaultSelector()
         self._keeper: subprocess.Popen[bytes] | None = None
@@ -82,11 +82,12 @@ class ProcessExecutor:
                 "key": _key(context),
                 "argv": launch.argv,
                 "cwd": launch.cwd,
-                "env": {**os.environ, **launch.env},
+                "env": dict(launch.env),
                 "folder": context.folder,
                 "timeout": timeout,
                 "grace": self._grace,
                 "patterns": dict(launch.patterns),
+                "token": _token(context),
             }
         )
 
@@ -96,7 +97,7 @@ class ProcessExecutor:
         collector = self._collector(self._contract(context), context)
         running = _Running(context, collector, folder, timeout, _Adopted(handle["keeper"], handle["began"]))
         if not _alive(handle["keeper"], handle["began"]) and _end(running) is None:
-            _kill_group(folder)
+            _signal_processes(running, signal.SIGKILL)
             return False
         self._running[context.trial] = running
         return True
@@ -110,7 +111,7 @@ class ProcessExecutor:
             self._order({"do": "stop", "key": _key(running.context)})
         elif running.adopted.stopped is None:
             running.adopted.stopped = time.monotonic()
-            _kill_group(running.folder, signal.SIGTERM)
+            _signal_processes(running, signal.SIGTERM)
 
     def wait(self, timeout: float | None) -> Sequence[Event]:
         """What happened; see Executor."""
@@ -177,7 +178,7 @@ class ProcessExecutor:
                 self._lose_keeper()
                 return
             *lines, self._text = (self._text + data).split(b"\n")
-            self._ended += map(json.loads, lines)
+            self._news += map(json.loads, lines)
 
     def _lose_keeper(self) -> None:
         """The keeper died, which it never does by itself. Its trials are lost; a new one serves the next."""
@@ -188,30 +189,36 @@ class ProcessExecutor:
         self._keeper = None
         for running in self._running.values():
             if running.adopted is None:
-                _kill_group(running.folder)
-                self._ended.append(_lost(running))
+                _signal_processes(running, signal.SIGKILL)
+                self._news.append(_lost(running))
 
     def _events(self) -> Iterator[Event]:
-        ended, self._ended = self._ended, []
+        news, self._news = self._news, []
         for running in self._running.values():
             if running.adopted and (end := self._end_of_adopted(running, running.adopted)):
-                ended.append(end)
-        for end in ended:
-            gone = self._running.pop(int(end["key"].partition(".")[0]), None)
-            if gone is not None:
-                yield from self._exit(gone, end)
+                news += [{"key": end["key"], "match": match} for match in end.get("matches", ())]
+                news.append(end)
+        for one in news:
+            trial = int(one["key"].partition(".")[0])
+            if trial in self._running:
+                yield from self._told(self._running[trial], one)
         now = time.monotonic()
         if now - self._looked >= POLL:
             self._looked = now
             for running in self._running.values():
-                for report in running.collector.collect():
-                    yield Emitted(running.context.trial, report)
+                yield from _emitted(running, running.collector.collect())
+
+    def _told(self, running: _Running, news: dict[str, Any]) -> Iterator[Event]:
+        if "match" in news:
+            yield from _emitted(running, running.collector.match(news["match"]))
+        else:
+            del self._running[running.context.trial]
+            yield from self._exit(running, news)
 
     def _exit(self, running: _Running, end: dict[str, Any]) -> Iterator[Event]:
         """A trial's last reports, then its end."""
         trial = running.context.trial
-        for report in running.collector.collect(final=True):
-            yield Emitted(trial, report)
+        yield from _emitted(running, running.collector.finish())
         stopped = bool(end.get("stopped")) or bool(running.adopted and running.adopted.stopped is not None)
         failure = diagnose(
             end["code"],
@@ -233,18 +240,29 @@ class ProcessExecutor:
         if end := _end(running):
             return end
         if not watched:
-            _kill_group(running.folder)
+            _signal_processes(running, signal.SIGKILL)
             return _lost(running)
         if adopted.stopped is not None and time.monotonic() - adopted.stopped > self._grace:
-            _kill_group(running.folder)
+            _signal_processes(running, signal.SIGKILL)
         return None
 
     def _collector(self, launch: Launch, context: TrialContext) -> Collector:
-        return Collector(launch, Path(context.folder), context.job.study.objective.metric)
+        metrics = [objective.metric for objective in context.job.study.objectives]
+        return Collector(launch, Path(context.folder), metrics)
+
+
+def _emitted(running: _Running, reports: Sequence[Reported]) -> Iterator[Event]:
+    for report in reports:
+        yield Emitted(running.context.trial, report)
 
 
 def _key(context: TrialContext) -> str:
     return f"{context.trial}.{context.attempt}"
+
+
+def _token(context: TrialContext) -> str:
+    """What marks every process of one attempt on this machine."""
+    return f"{context.run}/{_key(context)}"
 
 
 def _lost(running: _Running) -> dict[str, Any]:
@@ -261,7 +279,7 @@ def _end(running: _Running) -> dict[str, Any] | None:
     """How a trial ended, as its keeper wrote it down; None if it has not, or if the file is an earlier attempt's."""
     try:
         end: dict[str, Any] = json.loads((running.folder / "ended.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):
         return None
     return end if end["key"] == _key(running.context) else None
 
@@ -269,12 +287,13 @@ def _end(running: _Running) -> dict[str, Any] | None:
 def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
     """Write what the trial finds in its folder; an earlier attempt's output moves aside."""
     folder.mkdir(parents=True, exist_ok=True)
-    reports = (launch.reports.path,) if launch.reports else ()
-    earlier = folder / f"attempt-{attempt - 1}"
-    for name in (*ATTEMPT_FILES, *reports):
-        if (folder / name).exists():
-            earlier.mkdir(exist_ok=True)
-            (folder / name).replace(earlier / Path(name).name)
+    if attempt > 1:
+        reports = (launch.reports.path,) if launch.reports else ()
+        earlier = folder / f"attempt-{attempt - 1}"
+        earlier.mkdir(exist_ok=True)
+        for name in (*ATTEMPT_FILES, *reports):
+            if (folder / name).exists():
+                (folder / name).replace(earlier / Path(name).name)
     for name in launch.folders:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, text in launch.files.items():
@@ -283,20 +302,13 @@ def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _kill_group(folder: Path, number: int = signal.SIGKILL) -> None:
-    """Signal the process group that a trial's folder names, if it is still that one."""
-    with contextlib.suppress(OSError, ValueError):
-        process = json.loads((folder / "process.json").read_text(encoding="utf-8"))
-        if _is_trial(process["pid"]):
-            os.killpg(process["pid"], number)
-
-
-def _is_trial(pid: int) -> bool:
-    """Whether a process was started by a keeper; guards against process ids that were given to somebody else."""
-    try:
-        return f"{keeper.TOKEN}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
-    except FileNotFoundError:
-        return True  # the first process has gone; what is left of its group still carries its number
+def _signal_processes(running: _Running, number: int) -> None:
+    """Signal all processes of a trial that is not our keeper's, wherever they have gone; they carry its mark."""
+    mark = f"{keeper.MARK}={_token(running.context)}\0".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes():
+                os.kill(int(path.parent.name), number)
 
 
 def _began(pid: int) -> str | None:
