@@ -12,6 +12,7 @@
     ├── BackendError                 carries .backend and .retryable; the SDK's exception is its __cause__
     │   ├── BackendNotFoundError     no backend of that name is registered
     │   ├── BackendNotInstalledError (ImportError)  its extra is not installed
+    │   ├── BackendConflictError     two installed packages claim one name
     │   ├── AuthError                credentials missing, expired or refused
     │   ├── QuotaError               a limit of the account or of the service
     │   ├── ConflictError            the name is taken, or another process drives the run
@@ -24,7 +25,8 @@
     ├── EngineError
     │   ├── ExecutorError            trials cannot be started or watched any more
     │   ├── DeviceError              more devices asked for than exist
-    │   └── StoreError               the workspace cannot be read or written
+    │   ├── StoreError               the workspace cannot be read or written
+    │   └── TrialsFailedError        a run has ended, and no trial has a result
     ├── WaitTimeoutError (TimeoutError)  the wait ended, the run goes on
     └── MissingExtraError (ImportError)  an optional dependency is needed; the message names the extra
 
@@ -49,12 +51,14 @@ class Problem:
         message: what was found and what is allowed there.
         hint: the way out, when there is an obvious one.
         place: "file:line:column" when the document came from a file.
+        key: the key itself is wrong, not what it is set to.
     """
 
     pointer: str
     message: str
     hint: str | None = None
     place: str | None = None
+    key: bool = False
 
     def __str__(self) -> str:
         where = " ".join(part for part in (self.place, self.pointer) if part)
@@ -173,6 +177,13 @@ class BackendNotInstalledError(BackendError, ImportError):
     exit_code = 2
 
 
+class BackendConflictError(BackendError):
+    """Two installed packages register a backend under one name; the message names both."""
+
+    code = "backend-conflict"
+    exit_code = 2
+
+
 class AuthError(BackendError):
     """Credentials are missing, expired or not allowed to do this."""
 
@@ -255,6 +266,13 @@ class StoreError(EngineError):
     """The workspace cannot be read or written."""
 
     code = "store"
+
+
+class TrialsFailedError(EngineError):
+    """A run has ended without a single result; the message says what the first trial died of."""
+
+    code = "trials-failed"
+    exit_code = 7
 
 
 class WaitTimeoutError(TuneportError, TimeoutError):

@@ -1,0 +1,129 @@
+"""What a backend can do, as data: per feature how faithfully, by what means, and within which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from functools import total_ordering
+
+from tuneport.errors import Problem
+from tuneport.model.features import CATALOGUE, Feature, used
+from tuneport.model.job import TuningJob
+
+
+@total_ordering
+class Fidelity(Enum):
+    """How faithfully something is done, from best to worst."""
+
+    EXACT = "exact"
+    """It means there what it means here."""
+    EMULATED = "emulated"
+    """The backend has no word for it; something of ours does it all the same."""
+    DROPPED = "dropped"
+    """It is left out, and results do not depend on it."""
+    APPROXIMATED = "approximated"
+    """Something similar is done; results may differ."""
+    UNSUPPORTED = "unsupported"
+    """It cannot be done; the job must be changed."""
+
+    def __lt__(self, other: Fidelity) -> bool:
+        order = list(Fidelity)
+        return order.index(self) < order.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How a backend does one feature.
+
+    Attributes:
+        fidelity: how faithfully.
+        note: what differs, or why it cannot be done; a clause for people.
+        by: what does it, where it is emulated.
+        instead: the way out, where it is unsupported.
+        evidence: where the backend's own documents say so.
+    """
+
+    fidelity: Fidelity
+    note: str = ""
+    by: str | None = None
+    instead: str | None = None
+    evidence: str = ""
+
+
+def exact(note: str = "", *, evidence: str = "") -> Support:
+    """It means there what it means here."""
+    return Support(Fidelity.EXACT, note, evidence=evidence)
+
+
+def emulated(by: str, note: str = "", *, evidence: str = "") -> Support:
+    """Something of ours does it."""
+    return Support(Fidelity.EMULATED, note, by=by, evidence=evidence)
+
+
+def dropped(note: str, *, evidence: str = "") -> Support:
+    """It is left out; results do not depend on it."""
+    return Support(Fidelity.DROPPED, note, evidence=evidence)
+
+
+def approximated(note: str, *, evidence: str = "") -> Support:
+    """Something similar is done."""
+    return Support(Fidelity.APPROXIMATED, note, evidence=evidence)
+
+
+def unsupported(note: str, *, instead: str | None = None, evidence: str = "") -> Support:
+    """It cannot be done, for this reason."""
+    return Support(Fidelity.UNSUPPORTED, note, instead=instead, evidence=evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most of what a backend takes; None: no limit of its own."""
+
+    max_parameters: int | None = None
+    max_objectives: int | None = None
+    max_trials: int | None = None
+    max_parallel_trials: int | None = None
+
+
+_UNLISTED = unsupported("this backend does not know it")
+_AMOUNTS: Mapping[str, tuple[str, Callable[[TuningJob], int]]] = {
+    "max_parameters": ("/study/parameters", lambda job: len(job.study.parameters)),
+    "max_objectives": ("/study/objectives", lambda job: len(job.study.objectives)),
+    "max_trials": ("/budget/max_trials", lambda job: job.budget.max_trials or 0),
+    "max_parallel_trials": ("/budget/parallel_trials", lambda job: job.budget.parallel_trials),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """All that a backend can do. A feature that is not listed is unsupported."""
+
+    supports: Mapping[Feature, Support]
+    limits: Limits = Limits()
+
+    def support(self, feature: Feature) -> Support:
+        """How one feature is done."""
+        return self.supports.get(feature, _UNLISTED)
+
+
+def screen(job: TuningJob, capabilities: Capabilities) -> list[Problem]:
+    """Everything in a job that a backend cannot do at all, with reason and way out; empty if it can do everything."""
+    return [*_unsupported(job, capabilities), *_exceeded(job, capabilities.limits)]
+
+
+def _unsupported(job: TuningJob, capabilities: Capabilities) -> Iterator[Problem]:
+    for feature, pointers in used(job).items():
+        support = capabilities.support(feature)
+        if support.fidelity is Fidelity.UNSUPPORTED:
+            for pointer in pointers:
+                message = f"{CATALOGUE[feature].says} ({feature}) is not supported: {support.note}"
+                yield Problem(pointer, message, hint=support.instead)
+
+
+def _exceeded(job: TuningJob, limits: Limits) -> Iterator[Problem]:
+    for limit in fields(limits):
+        most = getattr(limits, limit.name)
+        pointer, measure = _AMOUNTS[limit.name]
+        if most is not None and (amount := measure(job)) > most:
+            yield Problem(pointer, f"{amount} is more than this backend takes: {limit.name} is {most}")
