@@ -32,6 +32,7 @@ class Flaw(tuple[Location, str]):
     __slots__ = ()
 
     def __new__(cls, message: str, *location: int | str) -> Self:
+        """Message first, then the way to the place."""
         return super().__new__(cls, (location, message))
 
 
@@ -120,16 +121,16 @@ class Word(BaseModel):
 
 
 def _brief(word: Word, full: dict[str, Any]) -> dict[str, Any]:
-    out = {}
-    for name, info in type(word).model_fields.items():
-        value = getattr(word, name)
-        if (
-            name == "kind"
-            or info.is_required()
-            or value != info.get_default(call_default_factory=True, validated_data={})
-        ):
-            out[name] = _brief_value(value, full[name])
-    return out
+    fields = list(type(word).model_fields.items())
+    if "kind" in type(word).model_fields:  # one of several alternatives: first who it is, then what it must say
+        fields.sort(key=lambda item: (item[0] != "name", item[0] != "kind", not item[1].is_required()))
+    return {
+        name: _brief_value(getattr(word, name), full[name])
+        for name, info in fields
+        if name == "kind"
+        or info.is_required()
+        or getattr(word, name) != info.get_default(call_default_factory=True, validated_data={})
+    }
 
 
 def _brief_value(value: Any, full: Any) -> Any:
@@ -262,10 +263,35 @@ def value_error(message: str) -> PydanticCustomError:
     return PydanticCustomError("value", "{message}", {"message": message})
 
 
+class SpelledInt(int):
+    """A whole number from a file that remembers how it was written, such as 007."""
+
+    spelling: str
+
+
+class SpelledFloat(float):
+    """A number from a file that remembers how it was written, such as 3.10."""
+
+    spelling: str
+
+
+def spelled(value: float, spelling: str) -> SpelledInt | SpelledFloat:
+    """The number, with a spelling for places where text is meant (arguments, variables, versions)."""
+    made = SpelledInt(value) if isinstance(value, int) else SpelledFloat(value)
+    made.spelling = spelling
+    return made
+
+
+def _unspelled(value: Any) -> Any:
+    if isinstance(value, SpelledFloat):
+        return float(value)
+    return int(value) if isinstance(value, SpelledInt) else value
+
+
 def _as_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise value_error(f"must be a number, not {_short(value)}")
-    return value
+    return _unspelled(value)
 
 
 def _as_integer(value: Any) -> Any:
@@ -287,14 +313,14 @@ def _as_finite(value: Any) -> Any:
 def _as_scalar(value: Any) -> Any:
     if not isinstance(value, (str, bool, int, float)):
         raise value_error(f"must be text, a number or a boolean, not {_short(value)}")
-    return value
+    return _unspelled(value)
 
 
 def _as_text(value: Any) -> Any:
-    """Numbers and booleans in places that only know text (arguments, variables) mean their usual spelling."""
+    """Numbers and booleans in places that only know text (arguments, variables) mean their spelling."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return repr(value) if isinstance(value, (int, float)) else value
+    return getattr(value, "spelling", repr(value)) if isinstance(value, (int, float)) else value
 
 
 Number: TypeAlias = Annotated[float, BeforeValidator(_as_finite)]
