@@ -1,8 +1,6 @@
 """The launch contracts: as data, and by running real trainers under every one of them."""
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +14,9 @@ from tuneport.backends.local import launch as local
 from tuneport.backends.modelarts import launch as modelarts
 from tuneport.backends.sagemaker import launch as sagemaker
 from tuneport.backends.vertex import launch as vertex
+from tuneport.engine.executors.process import ProcessExecutor
+from tuneport.engine.executors.protocols import Emitted, Exited
 from tuneport.engine.launch import PRINTED, Reported, TrialContext
-from tuneport.engine.reports import Gather, Patterns
 from tuneport.errors import JobError
 from tuneport.model.job import TuningJob
 
@@ -29,7 +28,6 @@ CONTRACTS = {
 }
 FIXED = {"dropout": 0.1, "epochs": 3, "bias": True, "tag": "a b=c", "frozen": False}
 SEARCHED = {"lr": 1e-05, "whole": 2.0, "layers": 4, "width": "1", "n": 1, "opt": "null", "amsgrad": "true"}
-METRICS = ["accuracy", "val/loss"]
 
 TRAINER = """
 import json, os, pathlib, sys, tuneport_trial as trial
@@ -105,40 +103,21 @@ def context(tmp_path: Path, **trial) -> TrialContext:
 
 
 class Ran:
-    """A trial that was started as its contract says, and what came of it."""
+    """A trial that the process executor started under one host's contract, and what came of it."""
 
     def __init__(self, host: str, trial: TrialContext) -> None:
         self.launch = CONTRACTS[host](trial)
-        folder = Path(trial.folder)
-        for name in self.launch.folders:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        for name, text in self.launch.files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
-        env = {"PATH": os.environ["PATH"], "SEEN": f"{trial.base}/seen.json", **self.launch.env}
-        run = subprocess.run(
-            self.launch.argv, cwd=self.launch.cwd, env=env, capture_output=True, text=True, check=False, timeout=60
-        )
-        assert run.returncode == 0, run.stderr
-        self.seen = json.loads(Path(env["SEEN"]).read_text())
-        self.reports = [(one.step, dict(one.metrics)) for one in self._collect(folder, run.stdout)]
-
-    def _collect(self, folder: Path, output: str) -> list[Reported]:
-        gather = Gather("accuracy", self.launch.patterns or METRICS)
-        said = [
-            (name, value, report.time, report.step)
-            for line in self._report_lines(folder)
-            if (report := self.launch.reports.parse(line)) is not None
-            for name, value in report.metrics.items()
-        ]
-        patterns = Patterns(self.launch.patterns)
-        found = [(one.metric, one.value) for line in output.splitlines() for one in patterns.feed(line)]
-        return [report for value in said + found for report in gather.add(*value)] + gather.flush()
-
-    def _report_lines(self, folder: Path) -> list[str]:
-        reports = self.launch.reports
-        there = reports is not None and (folder / reports.path).exists()
-        return (folder / reports.path).read_text().splitlines() if there else []
+        seen = Path(trial.base, "seen.json")
+        job = trial.job.changed(trial=trial.job.trial.changed(env={"SEEN": str(seen)}))
+        executor = ProcessExecutor(CONTRACTS[host], grace=1.0)
+        executor.start(replace(trial, job=job), timeout=60.0)
+        events = list(executor.wait(None))
+        while not isinstance(events[-1], Exited):
+            events += executor.wait(None)
+        executor.close()
+        assert events[-1].failure is None, events[-1]
+        self.seen = json.loads(seen.read_text())
+        self.reports = [(one.report.step, dict(one.report.metrics)) for one in events if isinstance(one, Emitted)]
 
 
 def typed(values: dict) -> dict:
@@ -297,7 +276,7 @@ def test_trial_json(tmp_path):
         "attempt": 1,
         "parameters": FIXED | SEARCHED,
         "objective": "accuracy",
-        "metrics": METRICS,
+        "metrics": ["accuracy", "val/loss"],
         "report": f"{folder}/reports.jsonl",
         "checkpoint_dir": f"{folder}/checkpoints",
         "model_dir": f"{folder}/model",
@@ -363,7 +342,7 @@ def test_hosts_that_read_output_look_for_what_the_job_says_or_else_for_printed_r
     said = CONTRACTS[host](context(tmp_path, metrics={"accuracy": "acc (.*)"}))
     assert said.patterns == {"accuracy": "acc (.*)"}
     unsaid = CONTRACTS[host](context(tmp_path))
-    assert unsaid.patterns == {name: tuneport_trial.pattern(name) for name in METRICS}
+    assert unsaid.patterns == {name: tuneport_trial.pattern(name) for name in ("accuracy", "val/loss")}
     assert tuneport_trial.pattern("x") == PRINTED.format(metric="x")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneport.engine.launch import Reported
-from tuneport.engine.reports import Found, Gather, Patterns, read_number
+from tuneport.engine.reports import Gather, read_number
 
 NUMBERS = {
     "0.9132": 0.9132,
@@ -68,18 +68,6 @@ def test_any_text_is_a_number_or_none(text):
 def test_long_texts_are_quick():
     for text in ("1" * 100_000 + "x", "tensor(" + "9" * 100_000, "[" * 100_000, "tensor(1" + ", a=" * 50_000):
         read_number(text)
-
-
-def test_the_first_group_that_took_part_is_the_number():
-    patterns = Patterns({"acc": r"acc(?:uracy: (\S+)|=(\S+))", "loss": r"(?<=loss )[\d.]+", "never": "x(y)?z"})
-    assert patterns.feed("accuracy: 0.5 acc=n/a loss 0.25 acc=tensor(0.75,") == [
-        Found("acc", 0.5, "0.5"),
-        Found("acc", None, "n/a"),
-        Found("acc", 0.75, "tensor(0.75,"),
-        Found("loss", 0.25, "0.25"),
-    ]
-    assert patterns.feed("xz") == [Found("never", None, "xz")]
-    assert patterns.feed("") == []
 
 
 def gathered(metrics, values):

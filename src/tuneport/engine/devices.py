@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuneport.errors import DeviceError
@@ -41,13 +41,6 @@ class Lease:
     devices: tuple[str, ...] = ()
     share: float = 0.0
     memory: int = 0
-
-    @property
-    def env(self) -> Mapping[str, str]:
-        """Variables that show the trial its devices and no others."""
-        if not self.devices:
-            return {}
-        return {"CUDA_VISIBLE_DEVICES": ",".join(self.devices), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 @dataclass(slots=True)

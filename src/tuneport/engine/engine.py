@@ -333,11 +333,13 @@ class Engine:
 
     def _end_well(self, trial: int, event: Exited) -> None:
         """It ended by itself without an error; whether that is a success depends on its metrics."""
-        failure = self._record.study.ending(trial).failure
+        end = self._record.study.ending(trial)
+        failure = end.failure
         if failure is not None and failure.kind is FailureKind.METRIC_MISSING:
-            self._end(trial, TrialState.FAILED, self._missing(self._record.study.trial(trial), event), event.time)
-        else:
-            self._end(trial, None, None, event.time)
+            failure = self._missing(self._record.study.trial(trial), event)
+        elif failure is not None:
+            failure = failure.changed(exit_code=0, last_lines=event.last_lines)
+        self._end(trial, end.state, failure, event.time)
 
     def _missing(self, trial: Trial, event: Exited) -> Failure:
         seen = sorted({name for m in trial.measurements for name in m.metrics})

@@ -1,10 +1,9 @@
-"""From a trial's output to its reports: find metrics by pattern, read their numbers, put together what belongs so."""
+"""From what a trial's output says to its reports: read the numbers, and put together what belongs together."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Collection
 
 from tuneport.engine.launch import Reported
 
@@ -27,34 +26,6 @@ def read_number(text: str) -> float | None:
     text = text.strip()
     match = _BARE.fullmatch(text) or _CALL.fullmatch(text)
     return float(next(group for group in match.groups() if group)) if match else None
-
-
-class Found(NamedTuple):
-    """One match of a pattern: the metric, its number or None if the text is none, and the text."""
-
-    metric: str
-    value: float | None
-    text: str
-
-
-class Patterns:
-    """Looks for metrics in lines of output.
-
-    Args:
-        regexes: metric to a regular expression; the number is the first group that took part, or else the whole match.
-    """
-
-    def __init__(self, regexes: Mapping[str, str]) -> None:
-        self._regexes = [(metric, re.compile(regex)) for metric, regex in regexes.items()]
-
-    def feed(self, line: str) -> list[Found]:
-        """Everything that one line says."""
-        texts = [
-            (metric, next((group for group in match.groups() if group is not None), match[0]))
-            for metric, regex in self._regexes
-            for match in regex.finditer(line)
-        ]
-        return [Found(metric, read_number(text), text) for metric, text in texts]
 
 
 class Gather:

@@ -26,6 +26,9 @@ POLL = 0.1
 """Seconds between looks at the report files of running trials. Ends of trials are not polled for: they wake us."""
 ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", "ended.json")
 
+OURS = frozenset({"TUNEPORT_TRIAL", "TUNEPORT_SPACE", "TUNEPORT_OBJECTIVE", "TUNEPORT_INPUTS"})
+"""Variables of a trial; when a trial runs tuneport itself, they are not its trials'."""
+
 
 @dataclass(slots=True)
 class _Adopted:
@@ -149,6 +152,7 @@ class ProcessExecutor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if name not in OURS},
                 start_new_session=True,
                 bufsize=0,
             )

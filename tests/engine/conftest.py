@@ -1,0 +1,59 @@
+"""Fixtures for tests of the engine: a workspace, and jobs around tiny real trainers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuneport.backends.local.client import LocalClient
+from tuneport.backends.local.launch import launch
+from tuneport.backends.local.settings import LocalSettings
+from tuneport.model.job import Budget, TuningJob
+from tuneport.model.parameters import Float
+from tuneport.model.results import StudyResult
+from tuneport.model.study import Random, StudySpec, minimize
+from tuneport.model.trial_spec import TrialSpec
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[LocalClient]:
+    settings = LocalSettings(workspace=tmp_path / "workspace", grace=1.0, gpus=0)
+    client = LocalClient(settings, lambda _: launch, create=True)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> Callable[..., TuningJob]:
+    """A job whose trial runs a Python script; it knows `x` and prints or reports."""
+
+    def make(script: str, **fields: Any) -> TuningJob:
+        path = tmp_path / "trainer.py"
+        path.write_text(f"import sys, os, time\nx = float(sys.argv[1].partition('=')[2])\n{script}\n")
+        study = {
+            "parameters": (Float("x", 0.0, 1.0),),
+            "objectives": (minimize("loss"),),
+            "algorithm": Random(seed=1),
+        } | fields.pop("study", {})
+        trial = {"command": ("python", str(path)), "metrics": {"loss": r"loss=(\S+)"}} | fields.pop("trial", {})
+        budget = {"max_trials": 3} | fields.pop("budget", {})
+        return TuningJob(
+            name="test", study=StudySpec(**study), trial=TrialSpec(**trial), budget=Budget(**budget), **fields
+        )
+
+    return make
+
+
+@pytest.fixture
+def run(client: LocalClient, tmp_path: Path) -> Callable[[TuningJob], StudyResult]:
+    """Runs a job to its end in this process."""
+
+    def drive(job: TuningJob) -> StudyResult:
+        name = client.create(job, tmp_path, "process", "test")
+        client.drive(name)
+        return client.result(name)
+
+    return drive
