@@ -1,1 +1,1 @@
-"""The command line: one file per group of verbs, each a thin layer over the public API."""
+"""The command line: thin verbs over the public ones. Results go to standard output, all else to standard error."""

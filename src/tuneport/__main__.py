@@ -1,0 +1,5 @@
+"""`python -m tuneport` is the command line."""
+
+from tuneport.cli.app import main
+
+main()

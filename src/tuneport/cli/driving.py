@@ -1,0 +1,186 @@
+"""Verbs that take a job, or go on with one: check, run, submit, resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneport.cli.options import Contract, JobFile, Json, On, Quiet, Ref, Workspace
+from tuneport.cli.output import note, say, say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tuneport.api import Run
+    from tuneport.model.job import TuningJob
+    from tuneport.model.results import StudyResult
+
+
+def check(
+    job: JobFile, on: On = None, contract: Contract = None, workspace: Workspace = None, as_json: Json = False
+) -> None:
+    """Say all that is wrong with a job, or what it would do.
+
+    Nothing is started. Example: tuneport check job.yaml
+    """
+    from tuneport.cli.progress import most_trials
+    from tuneport.search.space import Space
+
+    checked, _ = _checked(job, on, _settings(contract, workspace))
+    plan = {
+        "name": checked.name,
+        "trials": most_trials(checked),
+        "parallel": checked.budget.parallel_trials,
+        "parameters": len(checked.study.parameters),
+        "points": Space(checked.study.parameters).size,
+        "algorithm": checked.study.algorithm.kind,
+        "objective": checked.study.objective.model_dump(mode="json"),
+        "gpus": checked.trial.resources.gpus,
+    }
+    if as_json:
+        say_json({"ok": True, **plan})
+    else:
+        say(_plan_text(checked, plan))
+
+
+def _plan_text(job: TuningJob, plan: dict[str, Any]) -> str:
+    points = "without end" if plan["points"] is None else f"of {plan['points']:,} points"
+    gpus = f", {plan['gpus']:g} GPU each" if plan["gpus"] else ""
+    trials = "trials until another limit is reached" if plan["trials"] is None else f"at most {plan['trials']} trials"
+    return "\n".join(
+        [
+            f"ok: {job.name}",
+            f"  {trials}, {plan['parallel']} at a time{gpus}",
+            f"  {plan['algorithm']} search of {plan['parameters']} parameters, a space {points}",
+            f"  to {job.study.objective.goal} {job.study.objective.metric}",
+        ]
+    )
+
+
+def run(
+    job: JobFile,
+    on: On = None,
+    contract: Contract = None,
+    workspace: Workspace = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Run a job to its end, and show how it goes.
+
+    Ctrl-C asks its trials to stop, records everything and says how to go on; a second one does not wait for them.
+    Example: tuneport run job.yaml
+    """
+    from tuneport import api
+    from tuneport.cli.progress import most_trials
+
+    settings = _settings(contract, workspace)
+    checked, base = _checked(job, on, settings)
+    return _drive(
+        lambda observer: api.run(checked, on=on, settings=settings, base=base, progress=observer),
+        most_trials(checked),
+        None,
+        workspace,
+        quiet,
+        as_json,
+    )
+
+
+def submit(
+    job: JobFile, on: On = None, contract: Contract = None, workspace: Workspace = None, as_json: Json = False
+) -> None:
+    """Start a job and return at once; its reference is printed.
+
+    On this machine it is driven by a process of its own, which goes on when the terminal is closed.
+    Example: tuneport submit job.yaml
+    """
+    from tuneport import api
+
+    settings = _settings(contract, workspace)
+    checked, base = _checked(job, on, settings)
+    started = api.submit(checked, on=on, settings=settings, base=base)
+    if as_json:
+        say_json(started.result.model_dump(mode="json"))
+    else:
+        say(started.ref)
+        note(f"see how it goes: tuneport follow {started.ref}{_elsewhere(workspace)}")
+
+
+def resume(ref: Ref, workspace: Workspace = None, quiet: Quiet = False, as_json: Json = False) -> int:
+    """Go on with a run that was interrupted or stopped, to its end.
+
+    What ended stays ended; trials that were cut off run again. Example: tuneport resume digits-7f3a
+    """
+    from tuneport import api
+    from tuneport.cli.progress import most_trials
+
+    handle = api.attach(ref, workspace=workspace)
+    return _drive(
+        lambda observer: api.resume(handle.ref, workspace=workspace, progress=observer),
+        most_trials(handle.job),
+        handle.result,
+        workspace,
+        quiet,
+        as_json,
+    )
+
+
+def _drive(
+    start: Callable[[Callable[[StudyResult], None]], Run],
+    most: int | None,
+    before: StudyResult | None,
+    workspace: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Drive a run in this process, show how it goes and how it ended."""
+    from tuneport import api
+    from tuneport.cli.progress import progress
+    from tuneport.cli.words import exit_status, headline, summary
+
+    known = before
+
+    def observe(result: StudyResult) -> None:
+        nonlocal known
+        known = result
+        show(result)
+
+    try:
+        with progress(most, quiet=quiet, before=before) as show:
+            handle = start(observe)
+    except KeyboardInterrupt:
+        if known is None:
+            raise
+        handle = api.attach(known.ref, workspace=workspace)
+        note(f"{headline(handle.result)}\ngo on with it: tuneport resume {known.ref}{_elsewhere(workspace)}")
+    result = handle.result
+    if as_json:
+        say_json(result.model_dump(mode="json"))
+    elif result.state.ended:
+        say(summary(result, str(handle.folder)))
+    return exit_status(result)
+
+
+def _checked(path: str, on: str | None, settings: dict[str, Any]) -> tuple[TuningJob, Path]:
+    """The job of a file and the directory that its relative paths mean.
+
+    Raises:
+        JobError: with every problem and its place in the file.
+    """
+    from tuneport import api
+    from tuneport.errors import JobError
+    from tuneport.files import read_document
+    from tuneport.model.job import TuningJob
+
+    document = read_document(path)
+    base = Path() if path == "-" else Path(path).parent
+    if problems := api.check(document.data, on=on, settings=settings, base=base.resolve()):
+        raise JobError.of(document.name, document.located(problems))
+    return TuningJob.model_validate(document.data), base.resolve()
+
+
+def _settings(contract: str | None, workspace: Path | None) -> dict[str, Any]:
+    return {"contract": contract, "workspace": workspace}
+
+
+def _elsewhere(workspace: Path | None) -> str:
+    return "" if workspace is None else f" --workspace {workspace}"

@@ -1,0 +1,196 @@
+"""Verbs about runs that are there: runs, status, follow, trials, best, logs, stop, delete."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuneport.cli.options import Json, Quiet, Ref, Workspace
+from tuneport.cli.output import note, say, say_json
+
+if TYPE_CHECKING:
+    from tuneport.api import Run
+    from tuneport.model.results import StudyResult
+
+TrialId = Annotated[int, typer.Argument(metavar="TRIAL", min=1, help="Number of a trial.", show_default=False)]
+ATTENTION = 130
+"""Exit status when a person stops watching."""
+
+
+def runs(workspace: Workspace = None, as_json: Json = False) -> None:
+    """List the runs of a workspace, the newest first."""
+    from tuneport import api
+    from tuneport.cli.words import best_text, moment, table
+
+    results = api.runs(workspace=workspace)
+    if as_json:
+        say_json([_brief(result) for result in results])
+        return
+    rows = [["run", "state", "trials", "best", "made"]]
+    rows += [
+        [
+            result.ref,
+            result.state.value,
+            str(len(result.trials)),
+            best_text(result).splitlines()[0].removeprefix("best: ") if result.best else "",
+            moment(result.created),
+        ]
+        for result in results
+    ]
+    say(table(rows) if results else "no runs yet")
+
+
+def _brief(result: StudyResult) -> dict[str, Any]:
+    """A run without its trials, but with how many there are and the best one."""
+    return result.model_dump(mode="json", exclude={"trials"}) | {
+        "trial_count": len(result.trials),
+        "best": result.best.model_dump(mode="json", exclude={"measurements"}) if result.best else None,
+    }
+
+
+def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None:
+    """Say how a run is. Example: tuneport status digits-7f3a"""
+    from tuneport.cli.words import best_text, headline, moment, tally
+
+    handle = _attach(ref, workspace)
+    result = handle.result
+    if as_json:
+        say_json(result.model_dump(mode="json"))
+    else:
+        times = f"made {moment(result.created)}" + (f", ended {moment(result.ended)}" if result.ended else "")
+        say("\n".join([headline(result), times, tally(result), best_text(result), f"kept in {handle.folder}"]))
+
+
+def follow(
+    ref: Ref,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Give up after so long; the exit status is then 10.")
+    ] = None,
+    workspace: Workspace = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Watch a run until it ends. Ctrl-C only stops watching; the run goes on.
+
+    The exit status is that of the run. Example: tuneport follow digits-7f3a --timeout 60
+    """
+    from tuneport.cli.progress import most_trials, progress
+    from tuneport.cli.words import exit_status, headline, summary
+
+    handle = _attach(ref, workspace)
+    try:
+        with progress(most_trials(handle.job), quiet=quiet, before=handle.result) as show:
+            result = handle.wait(timeout, progress=show)
+    except KeyboardInterrupt:
+        note(f"no longer watching; run {handle.ref} goes on")
+        return ATTENTION
+    if as_json:
+        say_json(result.model_dump(mode="json"))
+    elif result.state.ended:
+        say(summary(result, str(handle.folder)))
+    else:
+        note(f"{headline(result)}; go on with it: tuneport resume {handle.ref}")
+    return exit_status(result)
+
+
+def trials(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None:
+    """List all trials of a run. With --json they come with everything that they reported."""
+    from tuneport.cli.words import trial_table
+
+    result = _attach(ref, workspace).result
+    if as_json:
+        say_json([trial.model_dump(mode="json") for trial in result.trials])
+    else:
+        say(trial_table(result.trials) if result.trials else "no trials yet")
+
+
+def best(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> int:
+    """Show the best trial and its parameters.
+
+    The exit status is 9 if no trial has a result. Example: tuneport best digits-7f3a --json
+    """
+    from tuneport.cli.output import say_error
+    from tuneport.cli.words import best_text, tally
+
+    result = _attach(ref, workspace).result
+    if result.best is None:
+        message = f"run {result.ref} has no result; {tally(result)}"
+        if as_json:
+            say_error("no-result", message, None, ())
+        else:
+            note(f"tuneport: {message}")
+        return 9
+    if as_json:
+        say_json(result.best.model_dump(mode="json"))
+    else:
+        say(best_text(result))
+    return 0
+
+
+def logs(
+    ref: Ref,
+    trial: TrialId,
+    keep_on: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the trial ends.")] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> int:
+    """Print what a trial wrote.
+
+    With --json each line is a JSON string on a line of its own. Example: tuneport logs digits-7f3a 3 -f
+    """
+    import json
+
+    try:
+        for line in _attach(ref, workspace).logs(trial, follow=keep_on):
+            if not say(json.dumps(line, ensure_ascii=False) if as_json else line):
+                break
+    except KeyboardInterrupt:
+        return ATTENTION
+    return 0
+
+
+def stop(
+    ref: Ref,
+    trial: Annotated[
+        int | None, typer.Argument(metavar="[TRIAL]", min=1, help="Only this trial.", show_default=False)
+    ] = None,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a run, or one of its trials, to stop; what is recorded stays.
+
+    A stopped run can be resumed. Example: tuneport stop digits-7f3a
+    """
+    handle = _attach(ref, workspace)
+    handle.stop(trial)
+    if as_json:
+        say_json(handle.result.model_dump(mode="json"))
+    else:
+        note(f"asked {'' if trial is None else f'trial {trial} of '}{handle.ref} to stop")
+
+
+def delete(
+    ref: Ref,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Forget a run and remove its files, logs and models included."""
+    handle = _attach(ref, workspace)
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise typer.BadParameter("nobody can be asked here; give --yes", param_hint="--yes")
+        typer.confirm(f"delete {handle.ref} and all in {handle.folder}?", abort=True, err=True)
+    handle.delete()
+    if as_json:
+        say_json({"deleted": handle.ref})
+    else:
+        note(f"deleted {handle.ref}")
+
+
+def _attach(ref: str, workspace: Any) -> Run:
+    from tuneport import api
+
+    return api.attach(ref, workspace=workspace)
