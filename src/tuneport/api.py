@@ -90,18 +90,20 @@ class Run:
         """Its record now and after each change, until nobody drives it any more."""
         return self._client.changes(self._name)
 
-    def wait(self, timeout: float | None = None) -> StudyResult:
+    def wait(self, timeout: float | None = None, *, progress: Progress | None = None) -> StudyResult:
         """Wait until it has ended or was interrupted.
 
         Args:
             timeout: at most so many seconds; None: as long as it takes.
+            progress: is called with the record now and whenever it has changed.
 
         Raises:
             WaitTimeoutError: the time is over; the run goes on.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        for result in self._client.changes(self._name, end):
-            last = result
+        for last in self._client.changes(self._name, end):
+            if progress is not None:
+                progress(last)
         if last.state in {RunState.PENDING, RunState.RUNNING, RunState.STOPPING}:
             msg = f"run {self.ref} has not ended after {timeout:g} s"
             raise WaitTimeoutError(msg, hint="wait again, or follow it")

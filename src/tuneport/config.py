@@ -22,7 +22,7 @@ PREFIX = "TUNEPORT_"
 DEFAULT_BACKEND = "local"
 SHORTHANDS: Mapping[str, tuple[str, ...]] = {"workspace": ("local", "workspace")}
 """Settings that may be given without their section."""
-NOT_SETTINGS = frozenset(f"{PREFIX}{name}" for name in ("TRIAL", "SPACE", "OBJECTIVE", "INPUTS", "TOKEN"))
+NOT_SETTINGS = frozenset(f"{PREFIX}{name}" for name in ("TRIAL", "SPACE", "OBJECTIVE", "INPUTS", "TOKEN", "DEBUG"))
 """Variables by which a run talks to its trials; a trial may well use tuneport itself."""
 
 S = TypeVar("S", bound=Word)
