@@ -12,7 +12,7 @@ from tuneport.files import json_text, toml_text, yaml_text
 from tuneport.files.document import Document, syntax_error
 from tuneport.model.job import TuningJob
 
-__all__ = ["Document", "read_document", "read_job", "write_job"]
+__all__ = ["Document", "job_data", "read_document", "read_job", "write_job"]
 
 
 class _Format(NamedTuple):
@@ -36,14 +36,24 @@ def read_job(path: str | Path) -> TuningJob:
         JobError: with every problem and its "file:line:column".
     """
     document = read_document(path)
+    data = job_data(document)
+    try:
+        return TuningJob.model_validate(data)
+    except JobError as error:
+        raise JobError.of(document.name, document.located(error.problems)) from None
+
+
+def job_data(document: Document) -> dict[str, Any]:
+    """What a document says of a job; the editors' `$schema` is none of it.
+
+    Raises:
+        JobError: it is no mapping.
+    """
     data = document.data
     if not isinstance(data, dict):
         found = "nothing" if data is None else "a list" if isinstance(data, list) else f"only {data!r:.80}"
         raise syntax_error(document.name, f"a job is a mapping with name, study and trial; here is {found}")
-    try:
-        return TuningJob.model_validate({key: value for key, value in data.items() if key != "$schema"})
-    except JobError as error:
-        raise JobError.of(document.name, document.located(error.problems)) from None
+    return {key: value for key, value in data.items() if key != "$schema"}
 
 
 def read_document(path: str | Path) -> Document:
