@@ -127,9 +127,7 @@ def test_a_killed_keeper_alone_costs_an_attempt_and_no_trial(
     assert (trial.state, trial.attempt) == (TrialState.SUCCEEDED, 2)
 
 
-def test_only_one_process_drives_a_run(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
-) -> None:
+def test_only_one_process_drives_a_run(client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path) -> None:
     name = client.create(make_job("time.sleep(30)", budget={"max_trials": 1}), tmp_path, "process", "test")
     driver = start_driver(client, name)
     wait_for(lambda: client.result(name).state is RunState.RUNNING)

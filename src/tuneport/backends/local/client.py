@@ -152,13 +152,15 @@ class LocalClient:
         """Drive a run in a process of its own, which outlives this one."""
         log = self._store.folder(run) / "driver.log"
         with log.open("ab") as output:
-            self._drivers[run] = subprocess.Popen(
+            driver = subprocess.Popen(
                 [sys.executable, "-m", "tuneport", "resume", run, "--workspace", str(self._store.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
+        self._drivers[run] = driver
+        threading.Thread(target=driver.wait, daemon=True).start()  # so that it leaves no zombie, whoever forgets it
 
     # Watching ---------------------------------------------------------------------------------------------------
 

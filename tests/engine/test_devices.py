@@ -1,0 +1,134 @@
+"""GPU leases: never two trials that do not fit, and no device promised beyond what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuneport.backends.local.client import LocalClient
+from tuneport.backends.local.launch import launch
+from tuneport.engine.devices import Device, Lease, Pool, discover
+from tuneport.errors import DeviceError
+from tuneport.model.job import TuningJob
+from tuneport.model.results import StudyResult
+from tuneport.model.trial_spec import Resources
+
+GIB = 1 << 30
+
+
+def pool(resources: Resources, count: int = 2, memory: int | None = None) -> Pool:
+    return Pool([Device(str(index), memory=memory) for index in range(count)], resources)
+
+
+def leases(from_pool: Pool) -> list[tuple[str, ...]]:
+    taken = []
+    while (lease := from_pool.lease()) is not None:
+        taken.append(lease.devices)
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("resources", "memory", "expected"),
+    [
+        (Resources(gpus=1), None, [("0",), ("1",)]),
+        (Resources(gpus=2), None, [("0", "1")]),
+        (Resources(gpus=0.5), None, [("0",), ("0",), ("1",), ("1",)]),
+        (Resources(gpus=0.1), None, [("0",)] * 10 + [("1",)] * 10),
+        (Resources(gpus=0.4), None, [("0",), ("0",), ("1",), ("1",)]),
+        (Resources(gpu_memory="12GiB"), 40 * GIB, [("0",)] * 3 + [("1",)] * 3),
+        (Resources(gpu_memory="12GiB"), None, [("0",), ("1",)]),
+        (Resources(gpus=0.5, gpu_memory="30GiB"), 40 * GIB, [("0",), ("1",)]),
+        (Resources(gpus=1, gpu_memory="12GiB"), 40 * GIB, [("0",), ("1",)]),
+    ],
+)
+def test_trials_are_packed_tightly(resources: Resources, memory: int | None, expected: list[tuple[str, ...]]) -> None:
+    full = pool(resources, memory=memory)
+    assert full.capacity == len(expected)
+    assert leases(full) == expected
+
+
+def test_trials_without_gpus_are_not_limited_and_see_what_they_saw() -> None:
+    free = pool(Resources(), count=0)
+    assert free.capacity is None
+    assert free.lease() == Lease()
+
+
+@pytest.mark.parametrize(
+    ("resources", "count", "memory", "said"),
+    [
+        (Resources(gpus=1), 0, None, "needs 1 GPU, but this machine has 0"),
+        (Resources(gpus=4), 2, None, "needs 4 GPUs, but this machine has 2"),
+        (Resources(gpu_memory="80GiB"), 2, 40 * GIB, "no device here has more than 40GiB"),
+    ],
+)
+def test_what_never_fits_is_refused_at_once(resources: Resources, count: int, memory: int | None, said: str) -> None:
+    with pytest.raises(DeviceError, match=said):
+        pool(resources, count, memory)
+
+
+@given(
+    share=st.sampled_from([0.1, 0.25, 0.3, 0.5, 1.0]),
+    memory=st.sampled_from([None, 5, 10, 30]),
+    moves=st.lists(st.integers(0, 30), max_size=60),
+)
+def test_no_device_is_ever_overcommitted(share: float, memory: int | None, moves: list[int]) -> None:
+    resources = Resources(gpus=share, gpu_memory=memory * GIB if memory else None)
+    shared = Pool([Device(str(index), memory=40 * GIB) for index in range(3)], resources)
+    held: list[Lease] = []
+    for move in moves:
+        if move < len(held):
+            shared.release(held.pop(move))
+        elif (lease := shared.lease()) is not None:
+            held.append(lease)
+        for device in "012":
+            on_it = [lease for lease in held if device in lease.devices]
+            assert sum(lease.share for lease in on_it) <= 1 + 1e-6
+            assert sum(lease.memory for lease in on_it) <= 40 * GIB
+    assert shared.capacity is not None
+    while (lease := shared.lease()) is not None:
+        held.append(lease)
+    assert len(held) == shared.capacity, "after any history, exactly as many fit as at first"
+
+
+def test_a_lease_taken_over_from_another_runner_counts() -> None:
+    shared = pool(Resources(gpus=1))
+    shared.retake(Lease(("0",), share=1.0))
+    assert leases(shared) == [("1",)]
+
+
+def test_declared_devices_stand_for_real_ones() -> None:
+    assert [device.id for device in discover(3)] == ["0", "1", "2"]
+
+
+def test_trials_see_their_devices_and_no_others(
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    """Eight real trials on two declared devices, half a device each: four at once, two per device."""
+    settings = client._settings.changed(gpus=2)
+    two = LocalClient(settings, lambda _: launch)
+    crowd = tmp_path / "crowd"
+    crowd.mkdir()
+    script = f"""
+mine = os.environ["CUDA_VISIBLE_DEVICES"]
+open({str(crowd)!r} + f"/{{mine}}.{{os.getpid()}}", "w").close()
+time.sleep(0.5)
+together = [name for name in os.listdir({str(crowd)!r}) if name.startswith(mine + ".")]
+print(f"loss={{len(together)}} device={{mine}}")
+time.sleep(0.1)
+os.remove({str(crowd)!r} + f"/{{mine}}.{{os.getpid()}}")
+"""
+    job = make_job(
+        script,
+        trial={"resources": Resources(gpus=0.5), "metrics": {"loss": r"loss=(\S+)", "device": r"device=(\S+)"}},
+        budget={"max_trials": 8, "parallel_trials": 4},
+    )
+    name = two.create(job, tmp_path, "process", "test")
+    two.drive(name)
+    result: StudyResult = two.result(name)
+    assert {trial.metrics["device"] for trial in result.trials} == {0.0, 1.0}
+    assert {trial.metrics["loss"] for trial in result.trials} <= {1.0, 2.0}
+    assert max(trial.metrics["loss"] for trial in result.trials) == 2.0
