@@ -174,6 +174,12 @@ print("loss=0.5")
     assert any("only its end is kept" in line for line in lines)
 
 
+def test_a_stopped_trial_hears_sigterm_and_need_not_be_killed(make_job: MakeJob, run: Drive) -> None:
+    (trial,) = run(make_job("time.sleep(60)", trial={"timeout": 0.3}, budget={"max_trials": 1})).trials
+    assert trial.failure is not None
+    assert trial.failure.exit_code == -15
+
+
 def test_retries_apply_by_class_of_failure(make_job: MakeJob, run: Drive, tmp_path: Path) -> None:
     flag = tmp_path / "once"
     script = f"""

@@ -240,10 +240,10 @@ class Keeper:
         for end in (awake, alarm):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # Handlers that do nothing, not SIG_IGN: trials would inherit that, and not hear SIGTERM.
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
         self.selector.register(awake, selectors.EVENT_READ, lambda: os.read(awake, 4096))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: strayed descendants come to us
 
