@@ -126,7 +126,7 @@ def number(text: str) -> int | float | str:
         value = int(text) if _INTEGER.fullmatch(text) else float(text)
     except ValueError:  # more digits than Python is willing to convert
         return text
-    if math.isinf(value) and "inf" not in text.lower():
+    if isinstance(value, float) and math.isinf(value) and "inf" not in text.lower():
         return text
     return value if repr(value) == text else spelled(value, text)
 

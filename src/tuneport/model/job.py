@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from tuneport.model.study import Grid, StudySpec
 from tuneport.model.trial_spec import Seconds, TrialSpec
-from tuneport.model.word import Flaw, Integer, Number, Word
+from tuneport.model.word import Flaw, Integer, Json, Number, Str, Word
 
 _PRINTABLE = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 
@@ -36,7 +36,7 @@ class Budget(Word):
 class WarmStart(Word):
     """An earlier run to learn from."""
 
-    run: Annotated[str, Field(min_length=1)]
+    run: Annotated[Str, Field(min_length=1)]
     """Its reference, such as sagemaker:eu-west-1/older-job, or a file of trials."""
     kind: Literal["transfer", "identical"] = "transfer"
     """`identical`: same job, more of it. `transfer`: ranges, data or code may differ."""
@@ -59,7 +59,7 @@ class TuningJob(Word):
     """How much may be spent."""
     warm_start: tuple[WarmStart, ...] = ()
     """Earlier runs to learn from."""
-    native: dict[str, dict[str, Any]] = {}
+    native: dict[Str, dict[Str, Json]] = {}
     """Per backend, what its own jobs say that this model has no word for; used again on that backend only."""
 
     @classmethod

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
-from tuneport.model.word import Flaw, Integer, Number, Scalar, Word, same
+from tuneport.model.word import Flaw, Integer, Number, Numeric, Scalar, Word, same, short
 
 Scale: TypeAlias = Literal["linear", "log", "reverse_log", "auto"]
 """How a range is measured.
@@ -21,11 +21,14 @@ Scale: TypeAlias = Literal["linear", "log", "reverse_log", "auto"]
 0 <= low and high < 1 (then evenly in log(1 - x)). `auto`: the backend chooses; our own core takes `linear`.
 """
 
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^\s=]+$", max_length=256)]
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^\s=\x00-\x1f\x7f]+$", max_length=256)]
 """A parameter's or metric's name: no white space, no `=`, at most 256 characters."""
 
 MAX_GRID = 100_000_000
 """Most points a stepped range may have; more is taken for a slip of the pen."""
+
+MAX_CHOICES = 10_000
+"""Most values that a discrete or categorical parameter may list."""
 
 
 class When(Word):
@@ -35,7 +38,7 @@ class When(Word):
 
     parameter: Name
     """The parent. It may itself be conditional: then this one needs both."""
-    values: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+    values: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=MAX_CHOICES)]
     """Values of the parent that switch this parameter on; compared by type and value."""
 
     if TYPE_CHECKING:
@@ -156,11 +159,11 @@ class Discrete(_Parameter):
     positional: ClassVar = ("name", "values")
 
     kind: Literal["discrete"] = "discrete"
-    values: Annotated[tuple[Annotated[int | float, Field(union_mode="smart")], ...], Field(min_length=1)]
+    values: Annotated[tuple[Numeric, ...], Field(min_length=1, max_length=MAX_CHOICES)]
     """The allowed numbers, strictly increasing; whole numbers stay whole."""
     scale: Scale = "linear"
     """How distances between the values are measured."""
-    default: int | float | None = None
+    default: Numeric | None = None
     """A value to try in the first trial; one of `values`."""
 
     if TYPE_CHECKING:
@@ -179,19 +182,17 @@ class Discrete(_Parameter):
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
         values = fields.get("values")
-        if not values or not all(isinstance(value, (int, float)) for value in values):
+        if not values or not all(isinstance(value, (int, float)) and abs(value) < math.inf for value in values):
             return
-        if not all(math.isfinite(value) for value in values):
-            yield Flaw("must all be finite numbers", "values")
-        elif any(b <= a for a, b in pairwise(values)):
-            yield Flaw(f"must be strictly increasing; sorted they are {sorted(set(values))}", "values")
+        if any(b <= a for a, b in pairwise(values)):
+            yield Flaw(f"must be strictly increasing; sorted they are {short(sorted(set(values)))}", "values")
         elif fields.get("scale") == "log" and values[0] <= 0:
             yield Flaw(f"a log scale needs values > 0, not {values[0]!r}", "scale")
         elif fields.get("scale") == "reverse_log" and not (values[0] > 0 or (values[0] >= 0 and values[-1] < 1)):
             yield Flaw("a reverse_log scale needs values > 0, or all of them in [0, 1)", "scale")
         default = fields.get("default")
         if default is not None and default not in values:
-            yield Flaw(f"must be one of {list(values)}, not {default!r}", "default")
+            yield Flaw(f"must be one of {short(list(values))}, not {short(default)}", "default")
 
 
 class Categorical(_Parameter):
@@ -200,7 +201,7 @@ class Categorical(_Parameter):
     positional: ClassVar = ("name", "choices")
 
     kind: Literal["categorical"] = "categorical"
-    choices: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+    choices: Annotated[tuple[Scalar, ...], Field(min_length=1, max_length=MAX_CHOICES)]
     """The allowed values: text, numbers or booleans, all different."""
     default: Scalar | None = None
     """A value to try in the first trial; one of `choices`."""
@@ -219,17 +220,17 @@ class Categorical(_Parameter):
 
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
-        choices = [choice for choice in fields.get("choices") or () if isinstance(choice, (str, bool, int, float))]
+        choices = fields.get("choices") or ()
         seen = set()
         for index, choice in enumerate(choices):
-            if isinstance(choice, float) and not math.isfinite(choice):
-                yield Flaw(f"must be finite, not {choice!r}", "choices", index)
+            if not isinstance(choice, (str, bool, int, float)):
+                return  # reported by itself
             if (type(choice), choice) in seen:
-                yield Flaw(f"{choice!r} is listed twice", "choices", index)
+                yield Flaw(f"{short(choice)} is listed twice", "choices", index)
             seen.add((type(choice), choice))
         default = fields.get("default")
         if default is not None and choices and (type(default), default) not in seen:
-            yield Flaw(f"must be one of {list(choices)}, not {default!r}", "default")
+            yield Flaw(f"must be one of {short(list(choices))}, not {short(default)}", "default")
 
 
 Parameter: TypeAlias = Annotated[Float | Int | Discrete | Categorical, Field(discriminator="kind")]
@@ -255,4 +256,4 @@ def _in_range(parameter: Float | Int, value: Any) -> bool:
     if parameter.step is None:
         return True
     steps = (value - parameter.low) / parameter.step
-    return abs(steps - round(steps)) <= 1e-9 * max(1.0, abs(steps))
+    return bool(abs(steps - round(steps)) <= 1e-9 * max(1.0, abs(steps)))

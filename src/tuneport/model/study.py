@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from tuneport.errors import JobError
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, Name, Parameter, When, allowed
-from tuneport.model.word import Flaw, Integer, Number, Word, did_you_mean, same
+from tuneport.model.word import Flaw, Integer, Number, Word, did_you_mean, same, short
 
 AnyParameter: TypeAlias = Float | Int | Discrete | Categorical
 
@@ -185,7 +184,7 @@ def _resource_flaws(fields: Mapping[str, Any]) -> Iterator[Flaw]:
 class StudySpec(Word):
     """What is searched, for what, and how."""
 
-    parameters: Annotated[tuple[Parameter, ...], Field(min_length=1)]
+    parameters: Annotated[tuple[Parameter, ...], Field(min_length=1, max_length=1000)]
     """The search space. A name may occur twice only in branches that cannot be active together."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     """What is optimised; the first is the primary one."""
@@ -288,47 +287,52 @@ def _condition_flaws(nodes: Sequence[_Node]) -> Iterator[Flaw]:
                 *here,
                 "parameter",
             )
-        elif circle := _circle(node, named):
-            yield Flaw(f"conditions run in a circle: {' -> '.join(circle)}", *here, "parameter")
         else:
             whole = [parent.parameter for parent in parents if parent.parameter is not None]
             for at, value in enumerate(condition.values):
                 if len(whole) == len(parents) and not any(allowed(parent, value) for parent in whole):
-                    yield Flaw(f"'{condition.parameter}' is never {value!r}", *here, "values", at)
+                    yield Flaw(f"'{condition.parameter}' is never {short(value)}", *here, "values", at)
+    for index, names in _circles(named):
+        yield Flaw(f"conditions run in a circle: {' -> '.join(names)}", "parameters", index, "when", "parameter")
 
 
-def _circle(start: _Node, named: Mapping[str, Sequence[_Node]]) -> list[str] | None:
-    """The names along a circle of conditions through `start`, or None."""
-    stack: list[tuple[_Node, list[str]]] = [(start, [start.name or "?"])]
-    while stack:
-        node, path = stack.pop()
-        if node.when is None:
-            continue
-        parent = node.when.parameter
-        if parent == start.name:
-            return [*path, parent]
-        if parent not in path:
-            stack += [(other, [*path, parent]) for other in named.get(parent, ())]
-    return None
+def _circles(named: Mapping[str, Sequence[_Node]]) -> Iterator[tuple[int, list[str]]]:
+    """Every circle of conditions once: the parameter that closes it, and the names along it."""
+    done: set[str] = set()
+    for start in named:
+        path = [start]
+        waiting = [iter(named[start])]
+        while waiting:
+            node = next(waiting[-1], None)
+            if node is None:
+                done.add(path.pop())
+                waiting.pop()
+            elif node.when is not None and node.when.parameter not in done:
+                parent = node.when.parameter
+                if parent in path:
+                    yield node.index, [*path[path.index(parent) :], parent]
+                elif parent in named:
+                    path.append(parent)
+                    waiting.append(iter(named[parent]))
 
 
 def _duplicate_flaws(nodes: Sequence[_Node]) -> Iterator[Flaw]:
     named = _by_name(nodes)
     for name, group in named.items():
-        for a, b in combinations(group, 2):
-            if not _disjoint(a, b, named):
+        conditions = [list(_ancestry(node, named)) for node in group] if len(group) > 1 else []
+        for at in range(1, len(conditions)):
+            if not all(_disjoint(earlier, conditions[at]) for earlier in conditions[:at]):
                 yield Flaw(
                     f"'{name}' is defined twice, and both can be active at once; rename one, "
                     "or give both a `when` on one parent with different values",
                     "parameters",
-                    b.index,
+                    group[at].index,
                     "name",
                 )
 
 
-def _disjoint(a: _Node, b: _Node, named: Mapping[str, Sequence[_Node]]) -> bool:
-    """Whether two parameters can never be active together: their conditions ask one ancestor for different values."""
-    ours, theirs = list(_ancestry(a, named)), list(_ancestry(b, named))
+def _disjoint(ours: Sequence[When], theirs: Sequence[When]) -> bool:
+    """Whether two sets of conditions can never hold together: they ask one ancestor for different values."""
     return any(
         x.parameter == y.parameter and not any(same(v, w) for v in x.values for w in y.values)
         for x in ours

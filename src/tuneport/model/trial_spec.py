@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 
 from tuneport.model.parameters import Name
-from tuneport.model.word import Flaw, Integer, Number, Scalar, Text, Word, value_error
+from tuneport.model.word import Flaw, Integer, Number, Scalar, Str, Text, Word, short, value_error
 
 _UNITS = {"": 1, "b": 1} | {
     f"{letter}{suffix}": base**power
@@ -17,8 +17,10 @@ _UNITS = {"": 1, "b": 1} | {
     for suffix, base in (("", 1000), ("b", 1000), ("i", 1024), ("ib", 1024))
 }
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", re.IGNORECASE | re.ASCII)
+_LONGEST = 100
+"""Characters that a size or a duration may have; what follows makes it neither."""
 
 SECRET = re.compile(
     r"A[KS]IA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{36,}"
@@ -29,16 +31,14 @@ SECRET = re.compile(
 
 def parse_size(value: Any) -> Any:
     """Bytes of a size such as 1073741824, "64GiB", "1.5 GB" or "512Mi"."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise value_error(f"must be a size such as 64GiB, not {value!r}")
-    if isinstance(value, str):
-        match = _SIZE.fullmatch(value)
-        if not match or match[2].lower() not in _UNITS:
-            raise value_error(f"must be a size such as 64GiB or 500MB, not {value!r}")
-        value = float(match[1]) * _UNITS[match[2].lower()]
-    if not 0 < value < 2**63 or value != int(value):
-        raise value_error(f"must be a positive whole number of bytes, not {value!r}")
-    return int(value)
+    amount = value
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value[:_LONGEST])) and match[2].lower() in _UNITS:
+        amount = float(match[1]) * _UNITS[match[2].lower()]
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)):
+        raise value_error(f"must be a size such as 64GiB or 500MB, not {short(value)}")
+    if not 0 < amount < 2**63 or amount != int(amount):
+        raise value_error(f"must be a positive whole number of bytes, not {short(value)}")
+    return int(amount)
 
 
 def size_text(size: int) -> str | int:
@@ -51,14 +51,15 @@ def size_text(size: int) -> str | int:
 
 def parse_seconds(value: Any) -> Any:
     """Seconds of a duration such as 90, 0.5, "90s", "2h" or "1h30m"."""
+    amount = value
     if isinstance(value, str):
-        parts = _DURATION.findall(value)
-        if not parts or _DURATION.sub("", value).strip():
-            raise value_error(f"must be seconds or a duration such as 2h or 1h30m, not {value!r}")
-        value = sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e10:
-        raise value_error(f"must be a positive number of seconds, not {value!r}")
-    return float(value)
+        parts = _DURATION.findall(value[:_LONGEST])
+        if not parts or _DURATION.sub("", value[:_LONGEST]).strip():
+            raise value_error(f"must be seconds or a duration such as 2h or 1h30m, not {short(value)}")
+        amount = sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 < amount < 1e10:
+        raise value_error(f"must be a positive number of seconds, not {short(value)}")
+    return float(amount)
 
 
 def _seconds_number(value: float) -> float | int:
@@ -81,7 +82,7 @@ def _function_path(value: Any) -> Any:
 def _pattern(value: str) -> str:
     try:
         re.compile(value)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise value_error(f"is not a regular expression: {error}") from None
     return value
 
@@ -112,14 +113,14 @@ class Input(Word):
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
     """Name of the channel."""
-    uri: Annotated[str, Field(min_length=1)]
+    uri: Annotated[Str, Field(min_length=1)]
     """Where the data is: s3://, gs://, obs:// or a path of this machine."""
 
 
 class Output(Word):
     """Where a trial's results are kept."""
 
-    uri: Annotated[str, Field(min_length=1)]
+    uri: Annotated[Str, Field(min_length=1)]
     """A prefix: s3://, gs://, obs:// or a directory of this machine; each trial writes below it."""
 
 
@@ -128,7 +129,7 @@ class Resources(Word):
 
     gpus: Annotated[Number, Field(ge=0)] = 0
     """GPUs per replica: whole numbers, or a share of one below 1 (several trials then run on one GPU)."""
-    gpu_type: str | None = None
+    gpu_type: Str | None = None
     """Kind of GPU, such as a100-40gb; None: any."""
     gpu_memory: Size | None = None
     """GPU memory that the trial needs; trials are packed on a GPU while it has this much left."""
@@ -140,7 +141,7 @@ class Resources(Word):
     """Disk per replica."""
     replicas: Annotated[Integer, Field(ge=1)] = 1
     """Machines that one trial spans."""
-    machine: str | None = None
+    machine: Str | None = None
     """A machine type in one cloud's own words; wins over the rest on that cloud."""
 
     @classmethod
@@ -160,11 +161,11 @@ class TrialSpec(Word):
 
     command: tuple[Text, ...] | None = None
     """Program and first arguments; with `image`, its entry point. Never a shell line: ["python", "train.py"]."""
-    image: Annotated[str, Field(min_length=1)] | None = None
+    image: Annotated[Str, Field(min_length=1)] | None = None
     """Container image for clouds; this machine runs `command` without it."""
     module: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")] | None = None
     """Python module, run as ``python -m module``."""
-    package: Annotated[str, Field(min_length=1)] | None = None
+    package: Annotated[Str, Field(min_length=1)] | None = None
     """Python package archive or directory that holds `module`; None: it is installed."""
     function: FunctionPath | None = None
     """Python function "package.module:function": gets the parameters, returns the metric or a dict of metrics."""
@@ -186,7 +187,7 @@ class TrialSpec(Word):
     """More attempts after a crash, a pre-emption, lack of memory or a failure of the machine."""
     spot: bool = False
     """On cheaper capacity that may be taken away."""
-    metrics: dict[Name, Annotated[str, Field(min_length=1), BeforeValidator(_pattern)]] = {}
+    metrics: dict[Name, Annotated[Str, Field(min_length=1), AfterValidator(_pattern)]] = {}
     """Metric name to a regular expression over the trial's output; the number is group 1, or else the whole match.
     Empty: the trainer reports through tuneport_trial or its cloud's own way."""
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import json
+import math
 import re
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
+    JsonValue,
     ModelWrapValidatorHandler,
     TypeAdapter,
     ValidationError,
@@ -22,6 +28,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefin
 from tuneport.errors import JobError, Problem
 
 _KIND = re.compile(r"Input tag ('[^']*') found using 'kind' does not match any of the expected tags: (.*)")
+
+_MOST = 1000
+"""Most problems in one report, and longest broken list that is looked into for more; nobody reads further."""
 
 Location: TypeAlias = tuple[int | str, ...]
 
@@ -44,7 +53,13 @@ class Word(BaseModel):
             relative to the word that was being made.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ser_json_inf_nan="strings",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
 
     positional: ClassVar[tuple[str, ...]] = ()
     """Fields that may be given by position, in order."""
@@ -84,7 +99,7 @@ class Word(BaseModel):
         try:
             return super().model_validate_json(json_data, **options)
         except ValidationError as error:
-            raise _job_error(cls, error, None) from None
+            raise _job_error(cls, error, _parsed(json_data)) from None
 
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
@@ -100,11 +115,12 @@ class Word(BaseModel):
         except ValidationError as error:
             if not isinstance(data, Mapping):
                 raise
-            details = [_with_hint(cls, one) for one in error.errors(include_url=False)]
-            details += [_detail(flaw, data) for flaw in cls._flaws(_salvage(cls, data))]
+            details = [_with_hint(cls, one) for one in error.errors(include_url=False)[:_MOST]]
+            flaws = [*_misfits(data), *cls._flaws(_salvage(cls, data))]
+            details += [_detail(flaw, data) for flaw in flaws]
             raise ValidationError.from_exception_data(cls.__name__, details) from None
-        if data is not word and (details := [_detail(flaw, data) for flaw in cls._flaws(word.__dict__)]):
-            raise ValidationError.from_exception_data(cls.__name__, details)
+        if data is not word and (flaws := [*_misfits(data), *cls._flaws(word.__dict__)]):
+            raise ValidationError.from_exception_data(cls.__name__, [_detail(flaw, data) for flaw in flaws])
         return word
 
     def brief(self) -> dict[str, Any]:
@@ -158,6 +174,15 @@ def _detail(flaw: Flaw, data: Any) -> InitErrorDetails:
     return InitErrorDetails(type=error, loc=location, input=data)
 
 
+def _misfits(data: Mapping[str, Any]) -> Iterator[Flaw]:
+    """Python's own types that would pass for lists and text, although they are something else."""
+    for name, value in data.items():
+        if isinstance(value, (set, frozenset)):
+            yield Flaw("must be a list; a set has no order", name)
+        elif isinstance(value, (bytes, bytearray)):
+            yield Flaw("must be text, not bytes", name)
+
+
 def _with_hint(cls: type[Word], error: Any) -> InitErrorDetails:
     """A validation error as it was, or with a hint when it is about an unknown key of this very word."""
     kind, message, location = error["type"], error["msg"], error["loc"]
@@ -191,9 +216,13 @@ def _salvage(cls: type[Word], data: Mapping[str, Any]) -> dict[str, Any]:
         try:
             good[name] = _adapter(cls, name).validate_python(value)
         except ValidationError:
-            if isinstance(value, (list, tuple)):
+            if isinstance(value, (list, tuple)) and _is_list(info.annotation) and len(value) <= _MOST:
                 good[name] = tuple(_one(cls, name, item) for item in value)
     return good
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple or any(get_origin(part) is tuple for part in get_args(annotation))
 
 
 def _one(cls: type[Word], name: str, item: Any) -> Any:
@@ -203,30 +232,56 @@ def _one(cls: type[Word], name: str, item: Any) -> Any:
         return item
 
 
+def _parsed(json_data: str | bytes | bytearray) -> Any:
+    """The data, by which places of errors are told; None if it is not even JSON."""
+    try:
+        return json.loads(json_data)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _job_error(cls: type[Word], error: ValidationError, data: Any) -> JobError:
     return JobError.of(cls.__name__, list(_problems(error, data)))
 
 
+_MEANINGS = {
+    "missing": "required, but missing",
+    "union_tag_not_found": "says no kind",
+    "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_unicode": "must be text without lone surrogates",
+}
+"""What some of pydantic's errors mean to people who write jobs."""
+_OURS = {"flaw", "unknown_key", "value"}
+
+
 def _problems(error: ValidationError, data: Any) -> Iterator[Problem]:
-    errors = error.errors(include_url=False)
-    deeper = {one["loc"][:-1] for one in errors}
+    errors = error.errors(include_url=False)[:_MOST]
+    deeper = {one["loc"][:end] for one in errors for end in range(len(one["loc"]))}
     for one in errors:
-        if (
-            one["type"] == "too_short"
-            and one["input"]
-            and any(path[: len(one["loc"])] == one["loc"] for path in deeper)
-        ):
+        if one["type"] == "too_short" and one["input"] and one["loc"] in deeper:
             continue  # its items are there, only broken, and are reported by themselves
-        message = one["msg"][:1].lower() + one["msg"][1:]
-        if one["type"] == "missing":
-            message = "required, but missing"
-        elif one["type"] == "union_tag_invalid":
-            message = _KIND.sub(r"unknown kind \1; known are \2", one["msg"])
-        elif one["type"] == "union_tag_not_found":
-            message = "says no kind"
-        elif one["type"] not in {"flaw", "unknown_key", "value"}:
-            message = f"{message}, got {_short(one['input'])}"
-        yield Problem(pointer(_untagged(one["loc"], data)), message)
+        of_key = one["loc"][-1:] == ("[key]",)
+        location = one["loc"][:-1] if of_key else one["loc"]
+        yield Problem(pointer(_untagged(location, data)), _message(one), key=of_key or one["type"] == "unknown_key")
+
+
+def _message(error: Any) -> str:
+    kind, message = error["type"], error["msg"]
+    if kind in _OURS:
+        return str(message)
+    if kind == "union_tag_invalid":
+        return _KIND.sub(r"unknown kind \1; known are \2", message)
+    said = _MEANINGS.get(kind) or _lowered(message.replace("Input should be", "Must be"))
+    return said if kind in {"missing", "union_tag_not_found"} else f"{said}, got {short(error['input'])}"
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _untagged(location: Sequence[int | str], data: Any) -> list[int | str]:
@@ -253,9 +308,17 @@ def _get(here: Any, part: int | str) -> Any:
     return getattr(here, str(part), None)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
+def short(value: Any) -> str:
+    """A value for people, cut to a line; total, whatever the value is."""
+    try:
+        text = _SHORT.repr(value)
+    except (ValueError, RecursionError):  # more digits, or more depth, than Python is willing to print
+        return f"a very long {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 77
 
 
 def value_error(message: str) -> PydanticCustomError:
@@ -290,30 +353,56 @@ def _unspelled(value: Any) -> Any:
 
 def _as_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise value_error(f"must be a number, not {_short(value)}")
+        raise value_error(f"must be a number, not {short(value)}")
     return _unspelled(value)
-
-
-def _as_integer(value: Any) -> Any:
-    number = _as_number(value)
-    if isinstance(number, float):
-        if not number.is_integer():
-            raise value_error(f"must be a whole number, not {number!r}")
-        return int(number)
-    return number
 
 
 def _as_finite(value: Any) -> Any:
     number = _as_number(value)
-    if number != number or number in {float("inf"), float("-inf")}:  # noqa: PLR0124 - NaN is not itself
+    if isinstance(number, float) and not math.isfinite(number):
         raise value_error(f"must be a finite number, not {number!r}")
+    if isinstance(number, int) and not -(2**63) <= number < 2**63:
+        raise value_error(f"must fit into 64 bits, unlike {short(number)}")
     return number
+
+
+def _as_integer(value: Any) -> Any:
+    number = _as_finite(value)
+    if number != int(number):
+        raise value_error(f"must be a whole number, not {number!r}")
+    return _as_finite(int(number))
 
 
 def _as_scalar(value: Any) -> Any:
     if not isinstance(value, (str, bool, int, float)):
-        raise value_error(f"must be text, a number or a boolean, not {_short(value)}")
-    return _unspelled(value)
+        raise value_error(f"must be text, a number or a boolean, not {short(value)}")
+    return value if isinstance(value, bool) else _sound(value) if isinstance(value, str) else _as_finite(value)
+
+
+def _sound(text: str) -> str:
+    """Text that files, processes and services can carry."""
+    if "\x00" in text:
+        raise value_error(f"must not hold a NUL character: {short(text)}")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise value_error(f"must be text without lone surrogates: {short(text)}")
+    return text
+
+
+def _as_json(value: Any, depth: int = 0) -> Any:
+    """A copy that is JSON through and through."""
+    if depth > 100:
+        raise value_error("is nested deeper than 100 levels")
+    if isinstance(value, Mapping):
+        return {_as_json_key(key): _as_json(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item, depth + 1) for item in value]
+    return None if value is None else _as_scalar(value)
+
+
+def _as_json_key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise value_error(f"keys must be text, not {short(key)}")
+    return _sound(key)
 
 
 def _as_text(value: Any) -> Any:
@@ -323,14 +412,20 @@ def _as_text(value: Any) -> Any:
     return getattr(value, "spelling", repr(value)) if isinstance(value, (int, float)) else value
 
 
+Str: TypeAlias = Annotated[str, AfterValidator(_sound)]
+"""Text that files, processes and services can carry: no NUL, no lone surrogates."""
 Number: TypeAlias = Annotated[float, BeforeValidator(_as_finite)]
 """A finite float; whole numbers are taken, text and booleans are not."""
 Integer: TypeAlias = Annotated[int, BeforeValidator(_as_integer)]
 """A whole number; 1e3 is taken, 1.5, text and booleans are not."""
+Numeric: TypeAlias = Annotated[int | float, Field(union_mode="smart"), BeforeValidator(_as_finite)]
+"""A finite number whose type is kept: 1 and 1.0 are written differently."""
 Scalar: TypeAlias = Annotated[str | bool | int | float, BeforeValidator(_as_scalar)]
 """A parameter's value. Its type is kept: 1, 1.0, True and "1" are four different values."""
-Text: TypeAlias = Annotated[str, BeforeValidator(_as_text)]
-"""Text; a number or a boolean becomes its usual spelling."""
+Text: TypeAlias = Annotated[Str, BeforeValidator(_as_text)]
+"""Text; a number or a boolean becomes its spelling."""
+Json: TypeAlias = Annotated[JsonValue, BeforeValidator(_as_json)]
+"""Whatever JSON can say."""
 
 
 def same(a: Any, b: Any) -> bool:
