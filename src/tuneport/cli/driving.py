@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneport.cli.options import Contract, JobFile, Json, On, Quiet, Ref, Workspace
-from tuneport.cli.output import note, say, say_json
+from tuneport.cli.output import note, plain, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def check(
         "parameters": len(checked.study.parameters),
         "points": Space(checked.study.parameters).size,
         "algorithm": checked.study.algorithm.kind,
-        "objective": checked.study.objective.model_dump(mode="json"),
+        "objective": plain(checked.study.objective),
         "gpus": checked.trial.resources.gpus,
     }
     if as_json:
@@ -45,13 +45,14 @@ def check(
 
 def _plan_text(job: TuningJob, plan: dict[str, Any]) -> str:
     points = "without end" if plan["points"] is None else f"of {plan['points']:,} points"
+    parameters = "1 parameter" if plan["parameters"] == 1 else f"{plan['parameters']} parameters"
     gpus = f", {plan['gpus']:g} GPU each" if plan["gpus"] else ""
     trials = "trials until another limit is reached" if plan["trials"] is None else f"at most {plan['trials']} trials"
     return "\n".join(
         [
             f"ok: {job.name}",
             f"  {trials}, {plan['parallel']} at a time{gpus}",
-            f"  {plan['algorithm']} search of {plan['parameters']} parameters, a space {points}",
+            f"  {plan['algorithm']} search of {parameters}, a space {points}",
             f"  to {job.study.objective.goal} {job.study.objective.metric}",
         ]
     )
@@ -99,7 +100,7 @@ def submit(
     checked, base = _checked(job, on, settings)
     started = api.submit(checked, on=on, settings=settings, base=base)
     if as_json:
-        say_json(started.result.model_dump(mode="json"))
+        say_json(plain(started.result))
     else:
         say(started.ref)
         note(f"see how it goes: tuneport follow {started.ref}{_elsewhere(workspace)}")
@@ -154,7 +155,7 @@ def _drive(
         note(f"{headline(handle.result)}\ngo on with it: tuneport resume {known.ref}{_elsewhere(workspace)}")
     result = handle.result
     if as_json:
-        say_json(result.model_dump(mode="json"))
+        say_json(plain(result))
     elif result.state.ended:
         say(summary(result, str(handle.folder)))
     return exit_status(result)
@@ -168,14 +169,15 @@ def _checked(path: str, on: str | None, settings: dict[str, Any]) -> tuple[Tunin
     """
     from tuneport import api
     from tuneport.errors import JobError
-    from tuneport.files import read_document
+    from tuneport.files import job_data, read_document
     from tuneport.model.job import TuningJob
 
     document = read_document(path)
-    base = Path() if path == "-" else Path(path).parent
-    if problems := api.check(document.data, on=on, settings=settings, base=base.resolve()):
+    data = job_data(document)
+    base = (Path() if path == "-" else Path(path).parent).resolve()
+    if problems := api.check(data, on=on, settings=settings, base=base):
         raise JobError.of(document.name, document.located(problems))
-    return TuningJob.model_validate(document.data), base.resolve()
+    return TuningJob.model_validate(data), base
 
 
 def _settings(contract: str | None, workspace: Path | None) -> dict[str, Any]:

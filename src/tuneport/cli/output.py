@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tuneport.errors import Problem
+    from tuneport.model.word import Word
 
 
 def say(text: str) -> bool:
@@ -25,7 +26,13 @@ def note(text: str) -> None:
 
 def say_json(data: Any) -> None:
     """Print a result for a program."""
-    say(json.dumps(data, indent=2, ensure_ascii=False))
+    say(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def plain(word: Word, *, without: str | None = None) -> dict[str, Any]:
+    """A word of the model as JSON data; NaN and infinities, for which JSON has no numbers, become text."""
+    data: dict[str, Any] = json.loads(word.model_dump_json(exclude={without} if without else None))
+    return data
 
 
 def say_error(code: str, message: str, hint: str | None, problems: Sequence[Problem]) -> None:

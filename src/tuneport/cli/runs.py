@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuneport.cli.options import Json, Quiet, Ref, Workspace
-from tuneport.cli.output import note, say, say_json
+from tuneport.cli.output import note, plain, say, say_json
 
 if TYPE_CHECKING:
     from tuneport.api import Run
@@ -44,9 +44,9 @@ def runs(workspace: Workspace = None, as_json: Json = False) -> None:
 
 def _brief(result: StudyResult) -> dict[str, Any]:
     """A run without its trials, but with how many there are and the best one."""
-    return result.model_dump(mode="json", exclude={"trials"}) | {
+    return plain(result, without="trials") | {
         "trial_count": len(result.trials),
-        "best": result.best.model_dump(mode="json", exclude={"measurements"}) if result.best else None,
+        "best": plain(result.best, without="measurements") if result.best else None,
     }
 
 
@@ -57,7 +57,7 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
     handle = _attach(ref, workspace)
     result = handle.result
     if as_json:
-        say_json(result.model_dump(mode="json"))
+        say_json(plain(result))
     else:
         times = f"made {moment(result.created)}" + (f", ended {moment(result.ended)}" if result.ended else "")
         say("\n".join([headline(result), times, tally(result), best_text(result), f"kept in {handle.folder}"]))
@@ -87,7 +87,7 @@ def follow(
         note(f"no longer watching; run {handle.ref} goes on")
         return ATTENTION
     if as_json:
-        say_json(result.model_dump(mode="json"))
+        say_json(plain(result))
     elif result.state.ended:
         say(summary(result, str(handle.folder)))
     else:
@@ -101,7 +101,7 @@ def trials(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
 
     result = _attach(ref, workspace).result
     if as_json:
-        say_json([trial.model_dump(mode="json") for trial in result.trials])
+        say_json([plain(trial) for trial in result.trials])
     else:
         say(trial_table(result.trials) if result.trials else "no trials yet")
 
@@ -123,7 +123,7 @@ def best(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> int:
             note(f"tuneport: {message}")
         return 9
     if as_json:
-        say_json(result.best.model_dump(mode="json"))
+        say_json(plain(result.best))
     else:
         say(best_text(result))
     return 0
@@ -166,7 +166,7 @@ def stop(
     handle = _attach(ref, workspace)
     handle.stop(trial)
     if as_json:
-        say_json(handle.result.model_dump(mode="json"))
+        say_json(plain(handle.result))
     else:
         note(f"asked {'' if trial is None else f'trial {trial} of '}{handle.ref} to stop")
 

@@ -79,8 +79,10 @@ def trial_table(trials: Sequence[Trial]) -> str:
     """One line per trial: state, metrics, parameters, seconds, and what went wrong if anything did."""
     metrics = _names(trial.metrics for trial in trials)
     parameters = _names(trial.parameters for trial in trials)
+    reports = any(len(trial.measurements) > 1 for trial in trials)
     failed = any(trial.failure for trial in trials)
-    rows = [["trial", "state", *metrics, *parameters, "seconds", *(["why"] if failed else [])]]
+    optional = [name for name, present in (("reports", reports), ("why", failed)) if present]
+    rows = [["trial", "state", *metrics, *parameters, "seconds", *optional]]
     rows += [
         [
             str(trial.id),
@@ -88,6 +90,7 @@ def trial_table(trials: Sequence[Trial]) -> str:
             *(number(trial.metrics[name]) if name in trial.metrics else "" for name in metrics),
             *(number(trial.parameters[name]) if name in trial.parameters else "" for name in parameters),
             "" if trial.duration is None else f"{trial.duration:.1f}",
+            *([str(len(trial.measurements))] if reports else []),
             *([trial.failure.kind.value if trial.failure else ""] if failed else []),
         ]
         for trial in trials
