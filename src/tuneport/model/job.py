@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from tuneport.model.study import Grid, StudySpec
 from tuneport.model.trial_spec import Seconds, TrialSpec
-from tuneport.model.word import Flaw, Integer, Json, Number, Str, Word
+from tuneport.model.word import Flaw, Integer, Json, Number, Str, Text, Word
 
 _PRINTABLE = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 
@@ -49,7 +49,7 @@ class TuningJob(Word):
     """Version of this format."""
     name: Annotated[str, StringConstraints(pattern=_PRINTABLE, max_length=128)]
     """What people call it; 1 to 128 printable characters."""
-    labels: dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=256)]] = {}
+    labels: dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[Text, Field(max_length=256)]] = {}
     """Labels or tags, for searching and for the bill."""
     study: StudySpec
     """What is searched, for what, and how."""

@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import WithJsonSchema
 
 from tuneport.model.study import Objective
 from tuneport.model.word import Scalar, Word
+
+Metric: TypeAlias = Annotated[
+    float, WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
+]
+"""What a trainer measured. JSON has no word for some of it, so that it is said as text."""
 
 
 class TrialState(StrEnum):
@@ -102,7 +109,7 @@ class RunReason(StrEnum):
 class Measurement(Word):
     """What a trial reported at one moment."""
 
-    metrics: dict[str, float]
+    metrics: dict[str, Metric]
     """Metric name to value; NaN and infinities can occur."""
     step: int | None = None
     """The trainer's own step or epoch, if it said one."""

@@ -422,7 +422,7 @@ Numeric: TypeAlias = Annotated[int | float, Field(union_mode="smart"), BeforeVal
 """A finite number whose type is kept: 1 and 1.0 are written differently."""
 Scalar: TypeAlias = Annotated[str | bool | int | float, BeforeValidator(_as_scalar)]
 """A parameter's value. Its type is kept: 1, 1.0, True and "1" are four different values."""
-Text: TypeAlias = Annotated[Str, BeforeValidator(_as_text)]
+Text: TypeAlias = Annotated[Str, BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool)]
 """Text; a number or a boolean becomes its spelling."""
 Json: TypeAlias = Annotated[JsonValue, BeforeValidator(_as_json)]
 """Whatever JSON can say."""

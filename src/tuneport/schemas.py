@@ -1,0 +1,67 @@
+"""JSON Schemas of what people and programs exchange with us, made from the model: job files, results, reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from tuneport.model.job import TuningJob
+from tuneport.model.results import StudyResult
+from tuneport.model.word import Word, did_you_mean
+from tuneport.translate.report import TranslationReport
+
+NAMES: Mapping[str, type[Word]] = {"job": TuningJob, "results": StudyResult, "report": TranslationReport}
+VERSION = 1
+"""Part of every schema's name; a field is never given another meaning under the same number."""
+
+
+class _Generator(GenerateJsonSchema):
+    """Leaves out titles, which only repeat the names of fields."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        del schema
+        return False
+
+
+_KEYWORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+"""Bounds behind one of our own validators, which pydantic leaves in its own words."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """One of our schemas.
+
+    Raises:
+        KeyError: there is none of that name; the message lists them.
+    """
+    if name not in NAMES:
+        raise KeyError(f"there is no schema '{name}'; {did_you_mean(name, list(NAMES))}")
+    made = _standard(NAMES[name].model_json_schema(schema_generator=_Generator))
+    for definition in made["$defs"].values():
+        _require_kind(definition)
+    if name == "job":  # by which a file names its schema to editors
+        made["properties"] = {"$schema": {"type": "string"}} | made["properties"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:tuneport:schema:{name}:{VERSION}",
+        **made,
+    }
+
+
+def text(name: str) -> str:
+    """One of our schemas as it is checked in."""
+    return json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n"
+
+
+def _standard(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {_KEYWORDS.get(key, key): _standard(value) for key, value in part.items()}
+    return [_standard(item) for item in part] if isinstance(part, list) else part
+
+
+def _require_kind(definition: dict[str, Any]) -> None:
+    """What tells alternatives apart has a default in Python, but must be said in data."""
+    if "const" in definition.get("properties", {}).get("kind", {}):
+        definition["required"] = ["kind", *definition.get("required", [])]
