@@ -186,7 +186,7 @@ def test_a_stopped_run(desk):
     assert desk.here("stop", ref).status == 0
     done = desk.end(process)
     assert done.status == 8
-    assert "stopped, stopped by request" in done.out
+    assert f"{ref}: stopped by request" in done.out
 
 
 def test_control_c_records_everything_and_says_how_to_go_on(desk):
@@ -213,7 +213,11 @@ def test_control_c_for_programs(desk):
     desk.until_said(process, "run local:")
     done = desk.interrupt(process)
     assert (done.status, done.json["state"]) == (130, "interrupted")
-    assert done.err.endswith(f"go on with it: tuneport resume {done.json['ref']} --workspace elsewhere\n")
+    ref = done.json["ref"]
+    assert done.err == (
+        "the run is to end: asking 2 trials to stop\n"
+        f"{ref}: interrupted; it can be resumed\ngo on with it: tuneport resume {ref} --workspace elsewhere\n"
+    )
 
 
 def test_termination_is_an_interrupt_too(desk):

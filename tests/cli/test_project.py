@@ -45,7 +45,15 @@ def test_vendor(desk):
     assert desk.here("vendor", "src", "--force").status == 0
 
 
-@pytest.mark.parametrize("name", ["job", "results"])
+@pytest.mark.parametrize("verb", ["init", "vendor"])
+def test_a_place_that_cannot_be_written(desk, verb):
+    (desk.folder / "taken").write_text("a file")
+    done = desk.here(verb, "taken/in", "--json")
+    assert done.status == 2
+    assert "cannot be written: Not a directory" in done.json["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["job", "results", "report"])
 def test_schemas_are_valid_and_the_default_is_that_of_jobs(desk, name):
     schema = desk.here("schema", name).json
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -54,8 +62,9 @@ def test_schemas_are_valid_and_the_default_is_that_of_jobs(desk, name):
 
 
 def test_the_schemas_accept_what_we_write(desk, finished):
-    results = desk.here("status", finished, "--json").json
-    jsonschema.validate(results, desk.here("schema", "results").json)
+    results = desk.here("schema", "results").json
+    jsonschema.validate(desk.here("status", finished, "--json").json, results)
+    jsonschema.validate(desk.here("run", desk.job(desk.no_number), "--json", "-q").json, results)
     desk.here("init")
     jsonschema.validate(read_document(desk.folder / "job.yaml").data, desk.here("schema", "job").json)
 

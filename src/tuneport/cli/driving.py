@@ -44,7 +44,9 @@ def check(
 
 
 def _plan_text(job: TuningJob, plan: dict[str, Any]) -> str:
-    points = "without end" if plan["points"] is None else f"of {plan['points']:,} points"
+    size = str(plan["points"])
+    points = f"of {size} points" if len(size) < 10 else f"of some 10^{len(size) - 1} points"
+    space = "without end" if plan["points"] is None else points
     parameters = "1 parameter" if plan["parameters"] == 1 else f"{plan['parameters']} parameters"
     gpus = f", {plan['gpus']:g} GPU each" if plan["gpus"] else ""
     trials = "trials until another limit is reached" if plan["trials"] is None else f"at most {plan['trials']} trials"
@@ -52,7 +54,7 @@ def _plan_text(job: TuningJob, plan: dict[str, Any]) -> str:
         [
             f"ok: {job.name}",
             f"  {trials}, {plan['parallel']} at a time{gpus}",
-            f"  {plan['algorithm']} search of {parameters}, a space {points}",
+            f"  {plan['algorithm']} search of {parameters}, a space {space}",
             f"  to {job.study.objective.goal} {job.study.objective.metric}",
         ]
     )

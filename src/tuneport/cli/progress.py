@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tuneport.cli.output import note
 from tuneport.cli.words import assignments, counts, duration, metric
-from tuneport.model.results import FailureKind, StudyResult, Trial, TrialState
+from tuneport.model.results import FailureKind, RunState, StudyResult, Trial, TrialState
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -93,12 +93,14 @@ class _Lines:
     def __init__(self, most: int | None, before: StudyResult | None) -> None:
         self._most = most
         self._news = _News(before)
-        self._begun = False
+        self._state: RunState | None = None
 
     def __call__(self, result: StudyResult) -> None:
-        if not self._begun:
-            self._begun = True
+        if self._state is None:
             note(f"run {result.ref}")
+        if result.state is RunState.STOPPING and self._state is not RunState.STOPPING:
+            note(_asking(result))
+        self._state = result.state
         for trial in self._news.ended(result):
             note(_sentence(trial, result, self._most))
             if explanation := self._news.explanation(trial):
@@ -146,7 +148,13 @@ class _Display:
         elapsed = duration(round(time.monotonic() - self._began))
         bar = ProgressBar(total=self._most, completed=ended, width=30)
         line = Columns([Text(result.name, style="bold"), bar, Text(f"{ended}{of} trials"), Text(elapsed)])
-        return Group(line, Text(f"  {counts(result.trials)}"), Text(f"  {_best(result)}", style="green"))
+        doing = _asking(result) if result.state is RunState.STOPPING else counts(result.trials)
+        return Group(line, Text(f"  {doing}"), Text(f"  {_best(result)}", style="green"))
+
+
+def _asking(result: StudyResult) -> str:
+    running = sum(not trial.state.ended for trial in result.trials)
+    return f"the run is to end: asking {'1 trial' if running == 1 else f'{running} trials'} to stop"
 
 
 def _best(result: StudyResult) -> str:

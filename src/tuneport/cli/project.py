@@ -44,17 +44,20 @@ def vendor(
 
 
 def _place(files: dict[Path, bytes], force: bool, as_json: bool) -> None:
-    """Write new files, all or none of them.
+    """Write new files, unless some are there already; then none of them.
 
     Raises:
-        BadParameter: some are there already.
+        BadParameter: there are such files, or one cannot be written.
     """
     taken = [str(path) for path in files if path.exists() and not force]
     if taken:
         raise typer.BadParameter(f"{' and '.join(taken)} would be overwritten; --force does so", param_hint="DIR")
     for path, content in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint="DIR") from None
     written = [str(path) for path in files]
     if as_json:
         say_json({"written": written})
@@ -71,4 +74,10 @@ def schema(
     Results are what --json prints of a run. Editors complete and check job files with the first.
     Example: tuneport schema job > job.schema.json
     """
+    from tuneport import schemas
+
     del as_json  # it is JSON anyway
+    try:
+        say(schemas.text(name).rstrip())
+    except KeyError as error:
+        raise typer.BadParameter(error.args[0], param_hint="NAME") from None

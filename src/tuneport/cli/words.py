@@ -120,8 +120,9 @@ def best_text(result: StudyResult) -> str:
 
 def headline(result: StudyResult) -> str:
     """A run in one line."""
-    said = f", {result.message}" if result.message else ""
-    return f"{result.ref}: {result.state.value}{said}"
+    state, message = result.state.value, result.message
+    said = message if message.startswith(state) else ", ".join(filter(None, (state, message)))
+    return f"{result.ref}: {said}"
 
 
 def tally(result: StudyResult) -> str:

@@ -165,8 +165,8 @@ class Engine:
         self._requests = self._store.stop_requests(self._record.row.id)
         if self._verdict is None:
             self._verdict = self._stop_request() or self._limits() or self._failures()
-            if self._verdict is not None:
-                self._write(Event("stopping"))
+        if (self._verdict is not None or self._interrupted) and self._record.state is not RunState.STOPPING:
+            self._write(Event("stopping"))
 
     def _stop_request(self) -> Verdict | None:
         if None in self._requests:

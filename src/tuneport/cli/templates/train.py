@@ -12,7 +12,7 @@ def rings(count, rng):
     """Points on two circles, one inside the other, with noise; and which circle each belongs to."""
     label = rng.integers(0, 2, count)
     angle = rng.uniform(0, 2 * np.pi, count)
-    radius = np.where(label == 1, 1.0, 2.0) + rng.normal(0, 0.25, count)
+    radius = np.where(label == 1, 1.0, 2.0) + rng.normal(0, 0.3, count)
     return np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]), label
 
 
@@ -33,8 +33,8 @@ def gradients(weights, x, y):
 
 p = tuneport_trial.params()
 rng = np.random.default_rng(0)
-train_x, train_y = rings(800, rng)
-test_x, test_y = rings(400, rng)
+train_x, train_y = rings(12000, rng)
+test_x, test_y = rings(1000, rng)
 weights = [rng.normal(0, 1, (2, p["hidden"])), np.zeros(p["hidden"]), rng.normal(0, 0.1, p["hidden"]), np.zeros(())]
 first = [np.zeros_like(w) for w in weights]
 second = [np.zeros_like(w) for w in weights]
