@@ -194,14 +194,14 @@ class TrialSpec(Word):
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
         ways = [way for way in WAYS_TO_RUN if fields.get(way) is not None]
-        if not ways:
+        if not ways and all(way in fields for way in WAYS_TO_RUN):  # otherwise one was given, and is wrong by itself
             yield Flaw(f"says nothing to run: give one of {', '.join(WAYS_TO_RUN)}")
         elif len(ways) > 1 and set(ways) != {"image", "command"}:
             yield Flaw(f"only one of {', '.join(ways)} can be run; only image and command go together")
         command = fields.get("command")
         if command is not None and (not command or not command[0]):
             yield Flaw("names no program", "command")
-        if fields.get("package") is not None and fields.get("module") is None:
+        if fields.get("package") is not None and fields.get("module", "") is None:
             yield Flaw("needs `module`, what to run of it", "package")
         seen: set[str] = set()
         for index, channel in enumerate(fields.get("inputs") or ()):

@@ -1,0 +1,1 @@
+"""For tests of tuneport and of backends for it."""
