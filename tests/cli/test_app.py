@@ -1,8 +1,10 @@
 """What all verbs have in common: help, exit statuses of errors, JSON, and a quick start."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +137,16 @@ def test_a_reader_that_has_had_enough_is_no_error(desk, finished):
         ["bash", "-c", shell], cwd=desk.folder, env=desk.env, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_the_written_page_has_every_verb_and_every_exit_status():
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
+    assert re.findall(r"^\| `(\w+)", page, re.MULTILINE) == VERBS
+    assert re.findall(r"^\| (\d+) ", page, re.MULTILINE) == re.findall(r"\b(\d+) [a-z]", app.EPILOG)
+
+
+def test_a_terminal_that_knows_few_characters_gets_all_the_rest(desk, finished):
+    desk.env["PYTHONIOENCODING"] = "ascii"
+    done = desk("run", desk.job("print('größer')", max_trials=1))
+    assert done.status == 9
+    assert "  | gr\\xf6\\xdfer\n" in done.err

@@ -21,7 +21,9 @@ def check(
 ) -> None:
     """Say all that is wrong with a job, or what it would do.
 
-    Nothing is started. Example: tuneport check job.yaml
+    Nothing is started.
+
+    Example: tuneport check job.yaml
     """
     from tuneport.cli.progress import most_trials
     from tuneport.search.space import Space
@@ -71,6 +73,7 @@ def run(
     """Run a job to its end, and show how it goes.
 
     Ctrl-C asks its trials to stop, records everything and says how to go on; a second one does not wait for them.
+
     Example: tuneport run job.yaml
     """
     from tuneport import api
@@ -94,6 +97,7 @@ def submit(
     """Start a job and return at once; its reference is printed.
 
     On this machine it is driven by a process of its own, which goes on when the terminal is closed.
+
     Example: tuneport submit job.yaml
     """
     from tuneport import api
@@ -111,7 +115,9 @@ def submit(
 def resume(ref: Ref, workspace: Workspace = None, quiet: Quiet = False, as_json: Json = False) -> int:
     """Go on with a run that was interrupted or stopped, to its end.
 
-    What ended stays ended; trials that were cut off run again. Example: tuneport resume digits-7f3a
+    What ended stays ended; trials that were cut off run again.
+
+    Example: tuneport resume digits-7f3a
     """
     from tuneport import api
     from tuneport.cli.progress import most_trials

@@ -14,11 +14,14 @@ TEMPLATES = ("job.yaml", "train.py")
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write.")] = Path(),
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a commented job.yaml and a train.py that work as they stand. Example: tuneport init my-study"""
+    """Write a commented job.yaml and a train.py that work as they stand.
+
+    Example: tuneport init my-study
+    """
     own = Path(__file__).parent / "templates"
     _place({folder / name: (own / name).read_bytes() for name in TEMPLATES}, force, as_json)
     if not as_json:
@@ -33,6 +36,7 @@ def vendor(
     """Copy tuneport_trial.py into your code.
 
     A trainer then needs nothing installed: it is one file, for Python 3.7 and later, without dependencies.
+
     Example: tuneport vendor src
     """
     import tuneport_trial
@@ -66,12 +70,13 @@ def _place(files: dict[Path, bytes], force: bool, as_json: bool) -> None:
 
 
 def schema(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="job, results or report.")] = "job",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="job, results or report.")] = "job",
     as_json: Json = False,
 ) -> None:
     """Print the JSON Schema of job files, of results, or of reports.
 
     Results are what --json prints of a run. Editors complete and check job files with the first.
+
     Example: tuneport schema job > job.schema.json
     """
     from tuneport import schemas

@@ -51,7 +51,10 @@ def _brief(result: StudyResult) -> dict[str, Any]:
 
 
 def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None:
-    """Say how a run is. Example: tuneport status digits-7f3a"""
+    """Say how a run is.
+
+    Example: tuneport status digits-7f3a
+    """
     from tuneport.cli.words import best_text, headline, moment, tally
 
     handle = _attach(ref, workspace)
@@ -74,7 +77,9 @@ def follow(
 ) -> int:
     """Watch a run until it ends. Ctrl-C only stops watching; the run goes on.
 
-    The exit status is that of the run. Example: tuneport follow digits-7f3a --timeout 60
+    The exit status is that of the run.
+
+    Example: tuneport follow digits-7f3a --timeout 60
     """
     from tuneport.cli.progress import most_trials, progress
     from tuneport.cli.words import exit_status, headline, summary
@@ -109,7 +114,9 @@ def trials(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
 def best(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> int:
     """Show the best trial and its parameters.
 
-    The exit status is 9 if no trial has a result. Example: tuneport best digits-7f3a --json
+    The exit status is 9 if no trial has a result.
+
+    Example: tuneport best digits-7f3a --json
     """
     from tuneport.cli.output import say_error
     from tuneport.cli.words import best_text, tally
@@ -138,7 +145,9 @@ def logs(
 ) -> int:
     """Print what a trial wrote.
 
-    With --json each line is a JSON string on a line of its own. Example: tuneport logs digits-7f3a 3 -f
+    With --json each line is a JSON string on a line of its own.
+
+    Example: tuneport logs digits-7f3a 3 -f
     """
     import json
 
@@ -154,14 +163,16 @@ def logs(
 def stop(
     ref: Ref,
     trial: Annotated[
-        int | None, typer.Argument(metavar="[TRIAL]", min=1, help="Only this trial.", show_default=False)
+        int | None, typer.Argument(metavar="TRIAL", min=1, help="Only this trial.", show_default=False)
     ] = None,
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
     """Ask a run, or one of its trials, to stop; what is recorded stays.
 
-    A stopped run can be resumed. Example: tuneport stop digits-7f3a
+    A stopped run can be resumed.
+
+    Example: tuneport stop digits-7f3a
     """
     handle = _attach(ref, workspace)
     handle.stop(trial)
