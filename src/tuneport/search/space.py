@@ -265,7 +265,8 @@ def _exact(number: float) -> Fraction:
 
 def _steps(parameter: Float | Int) -> int:
     ratio = (_exact(parameter.high) - _exact(parameter.low)) / _exact(parameter.step or 1)
-    return math.floor(ratio + _TOLERANCE * max(Fraction(1), ratio))
+    slack = 0 if isinstance(parameter, Int) else _TOLERANCE * max(Fraction(1), ratio)
+    return math.floor(ratio + slack)
 
 
 def _dimension(parameter: AnyParameter) -> Dimension:

@@ -30,6 +30,8 @@ _STEPS = 32
 """Steps from each, per round."""
 _MOVED = 8
 """Parameters that a step changes, on average at most."""
+_APART = 0.01
+"""How far, in some feature, a proposal is from every running trial."""
 _DRAWS = 64
 """Random draws where no model can be asked, before a used-up corner of the space is given up."""
 
@@ -38,7 +40,8 @@ class BayesianSearcher:
     """Asks a model of the losses where an improvement is most to be expected.
 
     The first trials are a Latin hypercube. A failed trial counts as bad as the worst that has a result; a running one
-    as what the model expects of it, with no doubt left, so that trials asked for together differ.
+    as what the model expects of it, with no doubt left, and its close surroundings wait for its result, so that trials
+    asked for together differ.
     """
 
     adaptive = True
@@ -78,9 +81,12 @@ class BayesianSearcher:
     def _promising(self, evidence: Evidence, running: Array, rng: np.random.Generator) -> Iterator[Array]:
         """Candidates, the most promising first."""
         model, best = self._model(evidence, running)
+        waiting = self._embedding(running)
 
         def promise(cube: Array) -> Array:
-            return log_expected_improvement(*model.predict(self._embedding(cube)), best)
+            features = self._embedding(cube)
+            waits = (np.abs(features[:, None] - waiting).max(axis=2) < _APART).any(axis=1)
+            return np.where(waits, -np.inf, log_expected_improvement(*model.predict(features), best))
 
         good = evidence.ranked()[:_BEST]
         spread = latin_hypercube(_SPREAD, len(self._space), rng)
@@ -108,7 +114,7 @@ class BayesianSearcher:
             waiting = self._embedding(running)
             features = np.concatenate([features[chosen], waiting])
             values = np.concatenate([values[chosen], model.mean(waiting)])
-            model = GaussianProcess(kernel, features, values)
+            model = GaussianProcess(kernel, features, values, exact=len(waiting))
         return model, best
 
     def _steps(self, centres: Array, scale: float, rng: np.random.Generator) -> Array:

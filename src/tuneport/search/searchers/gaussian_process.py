@@ -53,15 +53,17 @@ class GaussianProcess:
         kernel: the covariance.
         features: where it was measured, shape (n, columns).
         values: what was measured, shape (n,).
+        exact: how many of the measurements, at the end, are free of noise.
     """
 
-    def __init__(self, kernel: Kernel, features: Array, values: Array) -> None:
+    def __init__(self, kernel: Kernel, features: Array, values: Array, *, exact: int = 0) -> None:
         from scipy.linalg import cho_solve, cholesky  # noqa: PLC0415 - heavy
 
         self.kernel = kernel
         self._features = features
         covariance = kernel.between(features, features)
-        covariance.flat[:: len(features) + 1] += kernel.noise + _JITTER * kernel.amplitude
+        noise = np.where(np.arange(len(values)) < len(values) - exact, kernel.noise, 0.0)
+        covariance.flat[:: len(features) + 1] += noise + _JITTER * kernel.amplitude
         self._factor = cholesky(covariance, lower=True, check_finite=False)
         self._weights = cho_solve((self._factor, True), values, check_finite=False)
 
@@ -94,8 +96,8 @@ class Prior:
         """
         length = math.log(0.5 * math.sqrt(max(parameters, 1)))
         return cls(
-            mean=np.array([*[length] * parameters, 0.0, math.log(1e-3)]),
-            deviation=np.array([*[1.0] * parameters, 1.0, 2.0]),
+            mean=np.array([*[length] * parameters, 0.0, math.log(1e-4)]),
+            deviation=np.array([*[1.0] * parameters, 1.0, 2.5]),
         )
 
     def bounds(self) -> list[tuple[float, float]]:
@@ -104,7 +106,9 @@ class Prior:
 
 
 def fit(features: Array, values: Array, groups: npt.NDArray[np.intp]) -> Kernel:
-    """The kernel of the highest posterior density, found by L-BFGS-B from the mean of the prior.
+    """The kernel of the highest posterior density, found by L-BFGS-B from the mean of the prior with more noise.
+
+    From there the noise shrinks where values are smooth; from less of it, short lengths would explain it away.
 
     Args:
         features: shape (n, columns).
@@ -114,9 +118,10 @@ def fit(features: Array, values: Array, groups: npt.NDArray[np.intp]) -> Kernel:
     from scipy.optimize import minimize  # noqa: PLC0415 - heavy
 
     prior = Prior.of(int(groups.max()) + 1 if len(groups) else 0)
+    start = np.append(prior.mean[:-1], math.log(1e-2))
     found = minimize(
         misfit,
-        prior.mean,
+        start,
         (features, values, groups, prior),
         jac=True,
         method="L-BFGS-B",

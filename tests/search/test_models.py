@@ -1,0 +1,235 @@
+"""The mathematics under the searchers, against independent computations."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.optimize import check_grad
+from scipy.stats import norm
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from tuneport.model.parameters import Categorical, Discrete, Float, Int, when
+from tuneport.search.searchers.bayesian import latin_hypercube, representative
+from tuneport.search.searchers.embedding import Embedding
+from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, Prior, fit, misfit
+from tuneport.search.searchers.improvement import log_expected_improvement, log_gain
+from tuneport.search.searchers.parzen import Parzen
+from tuneport.search.searchers.warping import warped
+from tuneport.search.space import Space
+
+from .spaces import BRANCHES
+
+GROUPS = np.arange(3)
+
+
+def sample(count, seed=0):
+    rng = np.random.default_rng(seed)
+    features = rng.random((count, 3))
+    return features, np.sin(5 * features[:, 0]) + features[:, 1] ** 2 + 0.1 * rng.normal(size=count)
+
+
+def test_the_posterior_is_that_of_scikit_learn():
+    features, values = sample(30)
+    kernel = Kernel(np.array([0.3, 0.7, 2.0]), amplitude=1.7, noise=0.02, groups=GROUPS)
+    theirs = GaussianProcessRegressor(
+        ConstantKernel(1.7, "fixed") * Matern([0.3, 0.7, 2.0], "fixed", nu=2.5), alpha=0.02, optimizer=None
+    ).fit(features, values)
+    places = sample(50, seed=1)[0]
+    mean, deviation = GaussianProcess(kernel, features, values).predict(places)
+    their_mean, their_deviation = theirs.predict(places, return_std=True)
+    np.testing.assert_allclose(mean, their_mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(deviation, their_deviation, rtol=1e-5)
+
+
+def test_the_likelihood_is_that_of_scikit_learn():
+    features, values = sample(25)
+    logs = np.log([0.3, 0.7, 2.0, 1.7, 0.02])
+    flat = Prior(mean=np.zeros(5), deviation=np.full(5, 1e9))
+    theirs = GaussianProcessRegressor(
+        ConstantKernel(1.7) * Matern([0.3, 0.7, 2.0], nu=2.5) + WhiteKernel(0.02), alpha=1.7e-8, optimizer=None
+    ).fit(features, values)
+    value, gradient = misfit(logs, features, values, GROUPS, flat)
+    their_value, their_gradient = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)
+    assert value == pytest.approx(-their_value - 25 * math.log(2 * math.pi) / 2)
+    amplitude, *lengths, noise = -their_gradient
+    np.testing.assert_allclose(gradient, [*lengths, amplitude, noise], rtol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gradients_are_those_of_finite_differences(seed):
+    rng = np.random.default_rng(seed)
+    features, values = sample(20, seed)
+    groups = np.array([0, 1, 1])
+    prior = Prior.of(2)
+    logs = prior.mean + rng.normal(size=4)
+    error = check_grad(
+        lambda x: misfit(x, features, values, groups, prior)[0],
+        lambda x: misfit(x, features, values, groups, prior)[1],
+        logs,
+        epsilon=1e-6,
+    )
+    assert error < 1e-3
+
+
+def test_fitting_finds_what_matters():
+    rng = np.random.default_rng(0)
+    features = rng.random((60, 3))
+    values = np.sin(8 * features[:, 0])
+    kernel = fit(features, (values - values.mean()) / values.std(), GROUPS)
+    assert kernel.lengths[0] < 0.5 * kernel.lengths[1:].min()
+    assert kernel.noise < 1e-3
+    noisy = np.sin(3 * features[:, 0]) / 0.3 + rng.normal(size=60)
+    assert 0.1 < fit(features, (noisy - noisy.mean()) / noisy.std(), GROUPS).noise < 0.8
+
+
+def test_repeated_points_keep_the_model_solvable():
+    features = np.repeat([[0.1, 0.2, 0.3], [0.5, 0.5, 0.5]], 20, axis=0)
+    values = np.repeat([1.0, -1.0], 20)
+    mean, deviation = GaussianProcess(fit(features, values, GROUPS), features, values).predict(features)
+    np.testing.assert_allclose(mean, values, atol=0.05)
+    assert np.isfinite(deviation).all()
+
+
+def test_an_exact_value_leaves_no_doubt():
+    features, values = sample(10)
+    kernel = Kernel(np.ones(3), amplitude=1.0, noise=0.3, groups=GROUPS)
+    doubtful = GaussianProcess(kernel, features, values).predict(features[-1:])[1]
+    certain = GaussianProcess(kernel, features, values, exact=1).predict(features[-1:])[1]
+    assert doubtful > 0.2
+    assert certain < 1e-3
+
+
+@pytest.mark.parametrize("z", [-40.0, -8.0, -3.0, -1.0001, -0.9999, -0.2, 0.0, 1.5, 9.0])
+def test_expected_improvement_is_its_integral(z):
+    """E[max(z + x, 0)], with exp(-z^2/2) taken out of the integral so that it does not vanish."""
+    shift = min(z, 0.0)
+    integrand = lambda y: max(y + z - shift, 0.0) * math.exp(-(y**2) / 2 + y * shift)  # noqa: E731 - x = y - shift
+    integral, _ = quad(integrand, shift - z, shift - z + 40, epsabs=0, epsrel=1e-12, limit=500)
+    expected = math.log(integral) - shift**2 / 2 - math.log(2 * math.pi) / 2
+    assert log_gain(np.array([z]))[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_expected_improvement_never_vanishes_and_always_rises():
+    z = np.concatenate([-np.logspace(100, -3, 2000), np.logspace(-3, 100, 2000)])
+    logs = log_gain(z)
+    assert np.isfinite(logs).all()
+    assert (np.diff(logs) > 0).all()
+    below, above = log_gain(np.array([-1e3 * (1 + 1e-12), -1e3 * (1 - 1e-12)]))
+    assert below == pytest.approx(above, rel=1e-10)
+    assert log_gain(np.array([1e50]))[0] == pytest.approx(math.log(1e50))
+
+
+def test_expected_improvement_by_drawing():
+    drawn = np.random.default_rng(0).normal(2.0, 3.0, size=400_000)
+    expected = math.log(np.maximum(1.0 - drawn, 0).mean())
+    assert log_expected_improvement(np.array([2.0]), np.array([3.0]), 1.0)[0] == pytest.approx(expected, abs=0.01)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30))
+def test_warping_keeps_the_order_and_is_standard(losses):
+    losses = np.array(losses)
+    out = warped(losses)
+    assert np.isfinite(out).all()
+    assert abs(out.mean()) < 1e-9
+    assert out.std() == pytest.approx(1.0) or (out == 0).all()
+    order = np.argsort(losses, kind="stable")
+    assert (np.diff(out[order]) >= -1e-9).all()
+
+
+def test_warping_does_not_see_how_bad_the_bad_ones_are():
+    good = [1.0, 1.5, 2.0, 2.2, 2.5]
+    np.testing.assert_allclose(warped(np.array([*good, 3.0, 4.0, 5.0])), warped(np.array([*good, 9.0, 1e3, 1e5])))
+    np.testing.assert_allclose(
+        warped(np.array([*good, 3.0, 3.0, 5.0])[::-1]), warped(np.array([*good, 3.0, 3.0, 5.0]))[::-1]
+    )
+
+
+def test_features_measure_as_they_say():
+    space = Space(
+        [
+            Categorical("c", ["a", "b", "d"]),
+            Float("x", 0, 1, when=when("c", "a")),
+            Discrete("n", [1, 10, 100], scale="log"),
+            Discrete("m", [1, 10, 100]),
+            Int("one", 3, 3),
+            Categorical("k", ["u", "v"], when=when("c", "b")),
+        ]
+    )
+    embedding = Embedding(space)
+    assert list(embedding.groups) == [0, 0, 0, 1, 1, 2, 3, 4, 4]
+
+    def distance(a, b, column):
+        rows = embedding(np.stack([space.encode(a), space.encode(b)]))[:, embedding.groups == column]
+        return float(np.linalg.norm(rows[0] - rows[1]))
+
+    low = {"c": "a", "x": 0.0, "n": 1, "m": 1, "one": 3}
+    high = {"c": "a", "x": 1.0, "n": 10, "m": 10, "one": 3}
+    none = {"c": "d", "n": 100, "m": 100, "one": 3}
+    other = {"c": "b", "n": 1, "m": 1, "one": 3, "k": "u"}
+    assert distance(low, none, 0) == pytest.approx(1)
+    assert distance(low, high, 1) == pytest.approx(2 * math.sin(0.5))
+    assert distance(low, none, 1) == pytest.approx(1)
+    assert distance(high, none, 1) == pytest.approx(1)
+    assert distance(other, none, 1) == 0
+    assert distance(low, high, 2) == pytest.approx(0.5)
+    assert distance(low, high, 3) == pytest.approx(9 / 99)
+    assert distance(none, other, 4) == pytest.approx(1 / math.sqrt(2))
+
+
+def test_a_parzen_density_is_a_density():
+    """It sums to 1 over the cells of finite parameters times the length of continuous ones."""
+    space = Space([Float("x", 0, 1), Int("n", 1, 5, scale="log"), Categorical("c", ["a", "b", "d"])])
+    rng = np.random.default_rng(0)
+    density = Parzen(space, space.snap(rng.random((6, 3))))
+    grid = (np.arange(400) + 0.5) / 400
+    total = 0.0
+    for n in range(1, 6):
+        for c in "abd":
+            rest = space.encode({"x": 0.5, "n": n, "c": c})
+            cube = np.column_stack([grid, np.full((400, 2), rest[1:])])
+            total += np.exp(density.log(cube)).mean()
+    assert total * (1 / math.sqrt(2 * math.pi)) == pytest.approx(1, rel=1e-4)
+
+
+def test_a_parzen_density_draws_what_it_says():
+    space = Space([Float("x", 0, 1), Categorical("c", ["a", "b"])])
+    points = space.snap(np.array([[0.2, 0.1], [0.25, 0.1], [0.3, 0.1], [0.9, 0.9]]))
+    density = Parzen(space, points)
+    draws = density.draw(40_000, np.random.default_rng(0))
+    near = (draws[:, 0] < 0.5) & (draws[:, 1] < 0.5)
+    grid = (np.arange(200) + 0.5) / 200
+    lefts = np.column_stack([grid[:100], np.full(100, 0.25)])
+    share = np.exp(density.log(lefts)).mean() * 0.5 / math.sqrt(2 * math.pi)
+    assert near.mean() == pytest.approx(share, abs=0.01)
+
+
+def test_parzen_kernels_of_inactive_parameters_say_nothing():
+    space = Space(BRANCHES)
+    tree = space.encode({"model": "tree", "depth": 4})
+    density = Parzen(space, np.array([tree] * 10))
+    draws = density.draw(500, np.random.default_rng(0))
+    assert (draws[:, 0] == tree[0]).mean() > 0.8
+    rates = draws[~np.isnan(draws[:, 3]), 3]
+    assert norm(0.5, 1).cdf(0.5) == 0.5  # the kernel for everywhere is symmetric
+    assert abs(np.mean(rates) - 0.5) < 0.1
+    assert np.isfinite(density.log(draws)).all()
+
+
+def test_a_latin_hypercube_fills_every_slice():
+    design = latin_hypercube(10, 4, np.random.default_rng(0))
+    for column in design.T:
+        assert sorted((column * 10).astype(int)) == list(range(10))
+    assert not (np.argsort(design[:, 0]) == np.argsort(design[:, 1])).all()
+
+
+def test_a_large_history_is_represented_by_its_best_and_a_sample():
+    values = np.random.default_rng(0).normal(size=1000)
+    chosen = representative(values, 100)
+    assert len(set(chosen)) == 100
+    assert set(np.argsort(values)[:50]) <= set(chosen)
+    assert list(chosen) == sorted(chosen)
+    assert list(representative(values[:7], 100)) == list(range(7))
