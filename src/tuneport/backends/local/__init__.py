@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuneport.backends.local import launch
 from tuneport.backends.local.capabilities import CAPABILITIES
-from tuneport.backends.local.launch import launch
 from tuneport.backends.local.settings import LocalSettings
 from tuneport.backends.protocols import PROTOCOL_VERSION
 from tuneport.engine.launch import LaunchContract
@@ -20,7 +20,7 @@ class LocalBackend:
     protocol_version: int = PROTOCOL_VERSION
     capabilities: Capabilities = CAPABILITIES
     settings_type: type[LocalSettings] = LocalSettings
-    launch: LaunchContract = launch
+    launch: LaunchContract = launch.launch
 
 
 BACKEND = LocalBackend()
