@@ -126,6 +126,7 @@ def test_median_of_a_second_attempt():
     finish(rule, 1, [5, 5, 9, 9, 4, 3], steps=[1, 2, 3, 1, 2, 3])  # averages of the second attempt: 9, 6.5, 5.33
     assert feed(rule, 2, [5.3], steps=[3]) == [GO]
     assert feed(rule, 3, [5.4], steps=[3]) == [STOP]
+    assert feed(rule, 4, [1, 1, 7, 7, 7], steps=[1, 2, 1, 2, 3]) == [GO, GO, GO, STOP, STOP]
 
 
 @pytest.mark.parametrize("rule_name", ["vizier", "sagemaker"])

@@ -11,7 +11,7 @@ from tuneport.model.parameters import Categorical, Float, Int
 from tuneport.model.results import Failure, FailureKind, Measurement, TrialState, best_trial
 from tuneport.model.study import Asha, Bayesian, Grid, Random, maximize, minimize
 from tuneport.search.protocols import Decision
-from tuneport.search.study import Asked, Ended, Reported, Study
+from tuneport.search.study import Asked, Ended, Reported, Restarted, Study
 
 from .spaces import spec
 
@@ -217,6 +217,20 @@ def test_a_stop_is_not_taken_back():
     assert ours.report(trial, {"loss": 1.0}, step=2) is Decision.STOP
     assert ours.report(trial, {"loss": 1.0}, step=1) is Decision.STOP
     assert ours.report(trial, {"other": 1.0}) is Decision.STOP
+
+
+def test_a_restarted_trial_begins_from_nothing():
+    ours = study(early_stopping=Asha(max_resource=3))
+    trial = ours.ask()
+    for _ in range(3):
+        decision = ours.report(trial, {"loss": 9.0})
+    assert decision is Decision.STOP
+    assert ours.apply(Restarted(1)) is Decision.CONTINUE
+    assert ours.trial(1) == trial
+    assert ours.report(trial, {"loss": 2.0}) is Decision.CONTINUE
+    assert ours.tell(trial).measurements == (Measurement(metrics={"loss": 2.0}),)
+    with pytest.raises(TrialFinishedError):
+        ours.apply(Restarted(1))
 
 
 def test_what_the_recorder_refuses_has_not_happened():

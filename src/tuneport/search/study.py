@@ -70,7 +70,7 @@ class _Progress:
     reports: int = 0
     """Measurements that carried the primary metric."""
     decision: Decision = Decision.CONTINUE
-    """The scheduler's last word; STOP is never taken back."""
+    """The scheduler's last word; only a restart takes STOP back."""
     trial: Trial | None = None
     """The finished record, made when it is first looked at."""
 
@@ -246,7 +246,7 @@ class Study:
         return self.trial(progress.id)
 
     def decision(self, trial: Trial | int) -> Decision:
-        """What the scheduler has said to a trial's reports so far; STOP is never taken back.
+        """What the scheduler has said to a trial's reports so far; only a restart takes STOP back.
 
         Raises:
             UnknownTrialError: the trial was never asked for.

@@ -15,22 +15,22 @@ class _Curve:
     """The reports of one trial, as running averages over its steps.
 
     Attributes:
-        best: smallest loss so far.
         steps: the steps that it reported, ascending.
+        bests: the smallest loss up to each of them.
     """
 
     def __init__(self) -> None:
-        self.best = math.inf
         self.steps: list[int] = []
+        self.bests: list[float] = []
         self._sums: list[float] = []
 
     def add(self, step: int, loss: float) -> None:
         """Take a report. One of an earlier step, such as a second attempt makes, replaces what came from there on."""
         at = bisect_left(self.steps, step)
-        del self.steps[at:], self._sums[at:]
-        self._sums.append(loss + (self._sums[-1] if self._sums else 0.0))
+        del self.steps[at:], self.bests[at:], self._sums[at:]
+        self._sums.append(loss + (self._sums[-1] if at else 0.0))
+        self.bests.append(min(loss, self.bests[-1]) if at else loss)
         self.steps.append(step)
-        self.best = min(self.best, loss)
 
     def average(self, step: int) -> float | None:
         """The mean of the losses up to `step`; None before the first report and after the last one."""
@@ -113,7 +113,7 @@ class MedianScheduler:
             self._count(trial, curve, since=curve.steps[-2] + 1 if len(curve.steps) > 1 else step)
         if step < self._min_steps:
             return Decision.CONTINUE
-        before, own = (trial, loss) if self._earlier_only else (math.inf, curve.best)
+        before, own = (trial, loss) if self._earlier_only else (math.inf, curve.bests[-1])
         median = column.median(before, self._min_trials)
         return Decision.STOP if median is not None and own > median else Decision.CONTINUE
 
