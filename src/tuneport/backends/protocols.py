@@ -21,7 +21,6 @@ JobRef: TypeAlias = str
 
 S = TypeVar("S", bound=Word)
 S_co = TypeVar("S_co", bound=Word, covariant=True)
-S_contra = TypeVar("S_contra", bound=Word, contravariant=True)
 
 
 class Backend(Protocol[S_co]):
