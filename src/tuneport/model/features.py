@@ -187,7 +187,8 @@ _PLAINEST: dict[str, Any] = {
 
 def _field(pointer: str, test: Test | None = None) -> Uses:
     """Where a field such as "/study/parameters/*/when" passes the test or, without one, differs from its default."""
-    return lambda job: _matches(job, pointer.strip("/").split("/"), "", test)
+    path = pointer.strip("/").split("/")
+    return lambda job: _matches(job, path, "", test)
 
 
 def _matches(word: Any, path: list[str], here: str, test: Test | None) -> Iterator[str]:
@@ -283,12 +284,13 @@ def _chosen(says: str, pointer: str, kind: type[Word]) -> Entry:
 
 def _options(says: str, pointer: str, kind: type[Word], **options: Any) -> Entry:
     """Fields of an algorithm or stopping rule that are not left at their defaults."""
-    fields = kind.model_fields.keys() - {"kind", "seed"}
+    chosen = _field(pointer, lambda value: isinstance(value, kind))
+    options_of = [_field(f"{pointer}/{name}") for name in kind.model_fields if name not in {"kind", "seed"}]
 
     def uses(job: TuningJob) -> Iterator[str]:
-        if any(_field(pointer, lambda value: isinstance(value, kind))(job)):
-            for field in sorted(fields):
-                yield from _field(f"{pointer}/{field}")(job)
+        if any(chosen(job)):
+            for option in options_of:
+                yield from option(job)
 
     return Entry(says, uses, {pointer: {"kind": kind.model_fields["kind"].default, **options}})
 

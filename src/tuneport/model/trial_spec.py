@@ -62,7 +62,7 @@ def parse_seconds(value: Any) -> Any:
     return float(amount)
 
 
-def _seconds_number(value: float) -> float | int:
+def _whole_if_it_is(value: float) -> float | int:
     return int(value) if value.is_integer() else value
 
 
@@ -96,9 +96,11 @@ Size: TypeAlias = Annotated[
 Seconds: TypeAlias = Annotated[
     float,
     BeforeValidator(parse_seconds, json_schema_input_type=float | str),
-    PlainSerializer(_seconds_number, return_type=float | int, when_used="json"),
+    PlainSerializer(_whole_if_it_is, return_type=float | int, when_used="json"),
 ]
 """Seconds; written as a number or as text such as 2h."""
+Amount: TypeAlias = Annotated[Number, PlainSerializer(_whole_if_it_is, return_type=float | int, when_used="json")]
+"""A number of things, mostly whole."""
 FunctionPath: TypeAlias = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"),
@@ -127,13 +129,13 @@ class Output(Word):
 class Resources(Word):
     """What one trial needs of the machine that runs it."""
 
-    gpus: Annotated[Number, Field(ge=0)] = 0
+    gpus: Annotated[Amount, Field(ge=0)] = 0
     """GPUs per replica: whole numbers, or a share of one below 1 (several trials then run on one GPU)."""
     gpu_type: Str | None = None
     """Kind of GPU, such as a100-40gb; None: any."""
     gpu_memory: Size | None = None
     """GPU memory that the trial needs; trials are packed on a GPU while it has this much left."""
-    cpus: Annotated[Number, Field(gt=0)] | None = None
+    cpus: Annotated[Amount, Field(gt=0)] | None = None
     """Processor cores per replica."""
     memory: Size | None = None
     """Main memory per replica."""

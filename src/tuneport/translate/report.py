@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tuneport.errors import Problem, ToleranceError
 from tuneport.model.features import Feature
-from tuneport.model.word import Word
+from tuneport.model.word import Json, Word
 from tuneport.translate.capabilities import Fidelity
 
 
@@ -19,9 +17,9 @@ class FieldReport(Word):
     """The feature that it belongs to, if it is one."""
     fidelity: Fidelity
     """How faithfully it was translated."""
-    before: Any = None
+    before: Json = None
     """What it was."""
-    after: Any = None
+    after: Json = None
     """What comes out of translating there and back."""
     by: str | None = None
     """What does it where the backend has no word for it."""
