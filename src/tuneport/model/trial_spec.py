@@ -63,7 +63,7 @@ def parse_seconds(value: Any) -> Any:
 
 
 def _whole_if_it_is(value: float) -> float | int:
-    return int(value) if value.is_integer() else value
+    return int(value) if float(value).is_integer() else value
 
 
 def _function_path(value: Any) -> Any:
