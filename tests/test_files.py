@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import math
-import os
 import sys
 import time
 
@@ -278,12 +277,9 @@ def test_files_that_cannot_be_opened(tmp_path):
         assert str(path) in str(caught.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="everything can be read by root")
-def test_files_that_may_not_be_read(tmp_path):
-    path = written(tmp_path / "job.yaml", JOB)
-    path.chmod(0)
-    with pytest.raises(JobError, match="Permission denied"):
-        files.read_job(path)
+def test_files_that_open_but_cannot_be_read():
+    with pytest.raises(JobError, match="cannot be read"):
+        files.read_job("/proc/self/mem")  # for everybody, root among them
 
 
 def test_standard_input(monkeypatch):

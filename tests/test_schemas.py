@@ -11,7 +11,7 @@ import pytest
 from tuneport import files, schemas
 from tuneport.model.results import Measurement, RunState, StudyResult, Trial, TrialState
 from tuneport.model.study import maximize
-from tuneport.translate.report import TranslationReport
+from tuneport.translation.report import TranslationReport
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = """\

@@ -31,7 +31,7 @@ from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.results import RunState, StudyResult, Trial
 from tuneport.model.study import Algorithm, EarlyStopping, Objective, StudySpec
 from tuneport.model.trial_spec import TrialSpec
-from tuneport.translate.capabilities import screen
+from tuneport.translation.capabilities import screen
 
 if TYPE_CHECKING:
     import pandas as pd

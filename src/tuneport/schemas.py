@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult
 from tuneport.model.word import Word, did_you_mean
-from tuneport.translate.report import TranslationReport
+from tuneport.translation.report import TranslationReport
 
 NAMES: Mapping[str, type[Word]] = {"job": TuningJob, "results": StudyResult, "report": TranslationReport}
 VERSION = 1

@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src"
 
 WORDS = {"errors", "model"}
-PURE_BACKEND = {*WORDS, "translate", "catalog", "engine.launch", "backends.protocols"}
+PURE_BACKEND = {*WORDS, "translation", "catalog", "engine.launch", "backends.protocols"}
 EVERYTHING_BELOW = {
     *PURE_BACKEND, "search", "engine", "backend", "client", "backends.registry", "emulators", "insight", "files",
     "schemas",
@@ -21,14 +21,14 @@ MAY_CALL_ON = {
     "errors": set(),
     "model": {"errors"},
     "search": WORDS,
-    "translate": WORDS,
-    "catalog": {*WORDS, "translate"},
+    "translation": WORDS,
+    "catalog": {*WORDS, "translation"},
     "insight": WORDS,
     "files": WORDS,
-    "schemas": {*WORDS, "translate"},
+    "schemas": {*WORDS, "translation"},
     "engine.launch": WORDS,  # pure data that backends fill in
     "engine": {*WORDS, "search", "engine.launch"},
-    "backends.protocols": {*WORDS, "translate", "engine.launch"},
+    "backends.protocols": {*WORDS, "translation", "engine.launch"},
     "backends.registry": {*WORDS, "backends.protocols"},
     "backend": PURE_BACKEND,  # every file of a backend but its client
     "client": {*PURE_BACKEND, "backend", "engine"},
@@ -40,7 +40,7 @@ MAY_CALL_ON = {
 }
 """Room to the rooms that it may import."""
 
-PURE = {"errors", "model", "search", "translate", "catalog", "engine.launch", "backends.protocols", "backend"}
+PURE = {"errors", "model", "search", "translation", "catalog", "engine.launch", "backends.protocols", "backend"}
 IMPURE = {
     "asyncio", "datetime", "glob", "http", "logging", "multiprocessing", "os", "random", "secrets", "shutil", "signal",
     "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib.request", "uuid",
@@ -48,7 +48,7 @@ IMPURE = {
 """No clock, no chance, no files, no network, no processes in pure rooms."""
 
 LIBRARIES = {
-    "pydantic": {"model", "translate", "backend", "schemas"},
+    "pydantic": {"model", "translation", "backend", "schemas"},
     "pydantic_core": {"model"},
     "numpy": {"search"},
     "scipy": {"search"},
@@ -180,9 +180,9 @@ def test_no_module_has_a_vague_name():
     [
         ("tuneport.model.job", "import tuneport.search.study", "model may not call on search"),
         ("tuneport.model.job", "def f():\n    from tuneport import api", "model may not call on api"),
-        ("tuneport.search.study", "from tuneport.translate import report", "search may not call on translate"),
+        ("tuneport.search.study", "from tuneport.translation import report", "search may not call on translation"),
         ("tuneport.search.study", "import time", "search is a pure room"),
-        ("tuneport.translate.report", "from os import path", "translate is a pure room"),
+        ("tuneport.translation.report", "from os import path", "translation is a pure room"),
         ("tuneport.engine.launch", "from tuneport.engine import store", "engine.launch may not call on engine"),
         ("tuneport.engine.engine", "from tuneport.backends.local import launch", "engine may not call on backend"),
         ("tuneport.backends.vertex.translate", "import tuneport.engine.store", "backend may not call on engine"),

@@ -258,3 +258,17 @@ def test_the_journal_survives_ten_thousand_trials(client: LocalClient, make_job:
     assert result.state is RunState.SUCCEEDED
     assert result.best is not None
     assert result.best.id == 1
+
+
+def test_a_trial_with_all_its_steps_is_ended_as_a_success(make_job: MakeJob, run: Drive) -> None:
+    script = """
+from tuneport_trial import report
+for step in range(1, 100):
+    report(step=step, loss=1 / step)
+    time.sleep(0.1)
+"""
+    study = {"early_stopping": Asha(max_resource=3)}
+    (trial,) = run(make_job(script, study=study, trial={"metrics": {}}, budget={"max_trials": 1})).trials
+    assert trial.state is TrialState.SUCCEEDED
+    assert trial.failure is None
+    assert 3 <= len(trial.measurements) < 20

@@ -222,3 +222,15 @@ def test_no_shell_ever_sees_a_value(make_job: MakeJob, run: Drive, tmp_path: Pat
     (trial,) = run(job).trials
     assert trial.state is TrialState.SUCCEEDED
     assert not (tmp_path / "pwned").exists()
+
+
+def test_a_flood_of_reports_is_bounded_and_its_last_one_counts(make_job: MakeJob, run: Drive) -> None:
+    script = """
+from tuneport_trial import report
+for step in range(12_000):
+    report(step=step, loss=1 / (1 + step))
+"""
+    (trial,) = run(make_job(script, trial={"metrics": {}}, budget={"max_trials": 1})).trials
+    assert len(trial.measurements) == 10_001
+    assert trial.final_measurement is not None
+    assert trial.final_measurement.step == 11_999

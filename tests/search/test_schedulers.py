@@ -18,7 +18,7 @@ from tuneport.search.study import Study
 
 from .spaces import spec
 
-GO, STOP = Decision.CONTINUE, Decision.STOP
+GO, STOP, DONE = Decision.CONTINUE, Decision.STOP, Decision.COMPLETE
 X = [Float("x", 0, 1)]
 
 
@@ -183,10 +183,11 @@ def test_asha_judges_a_leap_at_every_rung_and_each_rung_once():
     assert feed(rule, 4, [0.5, 9.0], steps=[2, 3]) == [GO, GO]
 
 
-def test_asha_stops_what_is_complete():
+def test_asha_ends_what_is_complete():
     rule = scheduler(Asha(max_resource=9))
-    assert feed(rule, 1, [1] * 9) == [GO] * 8 + [STOP]
-    assert feed(rule, 2, [0.0], steps=[20]) == [STOP]
+    assert feed(rule, 1, [1] * 9) == [GO] * 8 + [DONE]
+    assert feed(rule, 2, [0.0], steps=[20]) == [DONE]
+    assert feed(rule, 3, [99.0], steps=[20]) == [DONE]  # poor, but there is nothing left to save
 
 
 def test_asha_takes_nan_for_the_worst():
@@ -218,7 +219,7 @@ def test_hyperband_brackets_begin_to_judge_later_and_later():
     first, second = members[1][:2]
     assert (feed(rule, first, [1] * 3), feed(rule, second, [2] * 3)) == ([GO] * 3, [GO, GO, STOP])
     first, second = members[2][:2]
-    assert (feed(rule, first, [1] * 9), feed(rule, second, [2] * 9)) == ([GO] * 8 + [STOP],) * 2
+    assert (feed(rule, first, [1] * 9), feed(rule, second, [2] * 9)) == ([GO] * 8 + [DONE],) * 2
 
 
 def test_hyperband_learns_how_long_a_trial_is():

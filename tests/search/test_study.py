@@ -211,12 +211,12 @@ def test_steps_are_counted_where_a_trial_says_none():
     assert seen == [(1, 1, 1.0), (1, 2, 2.0), (1, 70, 3.0)]
 
 
-def test_a_stop_is_not_taken_back():
+def test_an_end_is_not_taken_back():
     ours = study(early_stopping=Asha(max_resource=2))
     trial = ours.ask()
-    assert ours.report(trial, {"loss": 1.0}, step=2) is Decision.STOP
-    assert ours.report(trial, {"loss": 1.0}, step=1) is Decision.STOP
-    assert ours.report(trial, {"other": 1.0}) is Decision.STOP
+    assert ours.report(trial, {"loss": 1.0}, step=2) is Decision.COMPLETE
+    assert ours.report(trial, {"loss": 1.0}, step=1) is Decision.COMPLETE
+    assert ours.report(trial, {"other": 1.0}) is Decision.COMPLETE
 
 
 def test_a_restarted_trial_begins_from_nothing():
@@ -224,7 +224,7 @@ def test_a_restarted_trial_begins_from_nothing():
     trial = ours.ask()
     for _ in range(3):
         decision = ours.report(trial, {"loss": 9.0})
-    assert decision is Decision.STOP
+    assert decision is Decision.COMPLETE
     assert ours.apply(Restarted(1)) is Decision.CONTINUE
     assert ours.trial(1) == trial
     assert ours.report(trial, {"loss": 2.0}) is Decision.CONTINUE

@@ -9,7 +9,7 @@ from tuneport.engine.launch import LaunchContract
 from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult
 from tuneport.model.word import Word
-from tuneport.translate.capabilities import Capabilities
+from tuneport.translation.capabilities import Capabilities
 
 PROTOCOL_VERSION = 1
 """Raised when a backend written for the old protocols would no longer work."""

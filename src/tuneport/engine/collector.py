@@ -14,6 +14,10 @@ KEPT = 1000
 """Lines of a rewritten report file that are remembered, to know new ones from old; hypertune keeps 100."""
 
 
+READ_BYTES = 8 << 20
+"""Most that is read of a report file in one go."""
+
+
 class Collector:
     """Everything that one trial reports, each report once, in the order of each source.
 
@@ -71,7 +75,10 @@ class Collector:
 
     def finish(self) -> list[Reported]:
         """What is left when the trial has ended."""
-        return [*self.collect(), *self._from_lines.flush(), *self._from_output.flush()]
+        reports = self.collect()
+        while self._tail and self._tail.behind():
+            reports += self.collect()
+        return [*reports, *self._from_lines.flush(), *self._from_output.flush()]
 
     def _rewritten_lines(self, path: Path) -> list[str]:
         """New lines of a file that is replaced as a whole; a half-written last line waits for the next look."""
@@ -95,15 +102,23 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
+        self._full = False
+
+    def behind(self) -> bool:
+        """Whether the last look ended for its size, not for the end of the file."""
+        return self._full
 
     def lines(self) -> list[str]:
         """New complete lines, without their ends."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
-                data = file.read()
+                data = file.read(READ_BYTES)
         except OSError:
             return []
+        self._full = len(data) == READ_BYTES
         whole = data[: data.rfind(b"\n") + 1]
+        if not whole and self._full:
+            whole = data  # no report is that long
         self._offset += len(whole)
         return whole.decode("utf-8", "replace").split("\n")[:-1]

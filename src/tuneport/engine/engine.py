@@ -10,7 +10,7 @@ from typing import Any
 from tuneport.engine.devices import Lease, Pool
 from tuneport.engine.executors.protocols import Emitted, Executor, Exited
 from tuneport.engine.launch import TrialContext
-from tuneport.engine.record import PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
+from tuneport.engine.record import COMPLETE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
 from tuneport.engine.store import Event, Store
 from tuneport.errors import SpaceExhaustedError
 from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState
@@ -18,6 +18,8 @@ from tuneport.search.protocols import Decision
 
 PATIENCE = 0.25
 """Seconds between looks at requests of other processes and at the clock, while nothing happens."""
+MAX_REPORTS = 10_000
+"""Reports of one attempt that are recorded one by one; after that, only its last, so that memory stays bounded."""
 MAX_LOSSES = 3
 """A trial whose watcher is killed is started again so many times before it counts as failed."""
 
@@ -72,6 +74,7 @@ class Engine:
         self._exhausted = False
         self._ready: dict[str, Any] | None = None
         self._requests: set[int | None] = set()
+        self._latest: dict[int, Emitted] = {}
         self._unsaved: list[Event] = []
         self._tally = _Tally(record)
 
@@ -127,6 +130,8 @@ class Engine:
             if self._executor.adopt(context, life.handle, timeout=self._job.trial.timeout):
                 self._pool.retake(life.lease)
                 self._write(Event("adopted", trial))  # all that it has reported will be read once more
+                if life.stopping is not None:
+                    self._executor.stop(trial)  # whoever decided so may not have got to saying it
             else:
                 self._write(Event("requeued", trial, {"counts": "nothing", "failure": None}))
         self._save()
@@ -217,10 +222,10 @@ class Engine:
                     self._stop(trial, PERSON)
                 elif hurry:
                     self._stop(trial, RUN_ENDS)
-        self._save()
 
     def _stop(self, trial: int, why: str) -> None:
         self._write(Event("stopping", trial, {"why": why}))
+        self._save()
         self._executor.stop(trial)
 
     # Starting ---------------------------------------------------------------------------------------------------
@@ -300,22 +305,32 @@ class Engine:
     # What running trials say ------------------------------------------------------------------------------------
 
     def _measure(self, event: Emitted) -> None:
+        """Record a report and do what the scheduler says; of a flood of reports, the first ones and the last."""
         life = self._record.lives[event.trial]
+        if life.reports >= MAX_REPORTS:
+            self._latest[event.trial] = event
+            return
         report = event.report
         elapsed = report.time - life.started if report.time is not None and life.started is not None else None
         body = measurement_body(
             Measurement.model_construct(metrics=dict(report.metrics), step=report.step, elapsed=elapsed)
         )
         self._write(Event("reported", event.trial, body))
-        if life.stopping is None and self._record.study.decision(event.trial) is Decision.STOP:
-            self._stop(event.trial, SCHEDULER)
+        decision = self._record.study.decision(event.trial)
+        if life.stopping is None and decision is not Decision.CONTINUE:
+            self._stop(event.trial, SCHEDULER if decision is Decision.STOP else COMPLETE)
 
     def _conclude(self, event: Exited) -> None:
         """A trial's process has ended: start it again, or record what became of it."""
         trial, life = event.trial, self._record.lives[event.trial]
+        if trial in self._latest:
+            life.reports = 0
+            self._measure(self._latest.pop(trial))
         self._pool.release(life.lease)
         if life.stopping == RUN_ENDS and self._verdict is None:
             self._requeue(trial, "nothing", None)  # interrupted: it runs again when the run is resumed
+        elif life.stopping == COMPLETE:
+            self._end_well(trial, event)
         elif life.stopping is not None:
             self._end(trial, TrialState.STOPPED, self._why_stopped(life.stopping, event), event.time)
         elif event.lost and life.losses < MAX_LOSSES:

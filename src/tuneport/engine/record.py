@@ -12,7 +12,7 @@ from tuneport.model.job import TuningJob
 from tuneport.model.results import Failure, Measurement, RunReason, RunState, StudyResult, Trial, TrialState
 from tuneport.search.study import Asked, Ended, Reported, Restarted, Study
 
-SCHEDULER, PERSON, RUN_ENDS = "scheduler", "person", "run_ends"
+SCHEDULER, COMPLETE, PERSON, RUN_ENDS = "scheduler", "complete", "person", "run_ends"
 """Why a trial is being stopped."""
 
 
@@ -23,6 +23,7 @@ class Life:
     attempt: int = 0
     retries: int = 0
     losses: int = 0
+    reports: int = 0
     stopping: str | None = None
     started: float | None = None
     ended: float | None = None
@@ -103,8 +104,10 @@ class Record:
                 )
                 self._move(trial, self.running)
             case "reported":
+                self.lives[trial].reports += 1
                 self.study.apply(Reported(trial, _measurement(body)))
             case "adopted":
+                self.lives[trial].reports = 0
                 self.study.apply(Restarted(trial))
             case "stopping":
                 self.lives[trial].stopping = body["why"]

@@ -16,7 +16,9 @@ class Decision(StrEnum):
 
     CONTINUE = "continue"
     STOP = "stop"
-    PAUSE = "pause"
+    """It is not worth its place."""
+    COMPLETE = "complete"
+    """It has had all the steps that a trial gets, and may end as a success."""
 
 
 @dataclass(frozen=True, slots=True)

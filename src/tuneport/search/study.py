@@ -318,7 +318,7 @@ class Study:
         progress.reports += 1
         step = progress.reports if event.measurement.step is None else event.measurement.step
         decision = self._scheduler.report(event.trial, step, self._sign * value)
-        if progress.decision is not Decision.STOP:
+        if progress.decision is Decision.CONTINUE:
             progress.decision = decision
         return progress.decision
 

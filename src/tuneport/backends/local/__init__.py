@@ -9,7 +9,7 @@ from tuneport.backends.local.capabilities import CAPABILITIES
 from tuneport.backends.local.settings import LocalSettings
 from tuneport.backends.protocols import PROTOCOL_VERSION
 from tuneport.engine.launch import LaunchContract
-from tuneport.translate.capabilities import Capabilities
+from tuneport.translation.capabilities import Capabilities
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuneport.model.features import Feature
-from tuneport.translate.capabilities import Capabilities, approximated, dropped, exact, unsupported
+from tuneport.translation.capabilities import Capabilities, approximated, dropped, exact, unsupported
 
 F = Feature
 _NO_CURVES = unsupported(

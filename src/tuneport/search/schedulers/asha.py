@@ -20,7 +20,7 @@ class AshaScheduler:
 
     Args:
         min_resource: steps of the first rung.
-        max_resource: steps after which a trial is complete and stopped; None: trials end by themselves.
+        max_resource: steps after which a trial is complete; None: trials end by themselves.
         reduction_factor: one in this many goes on.
     """
 
@@ -34,14 +34,14 @@ class AshaScheduler:
     def report(self, trial: int, step: int, loss: float) -> Decision:
         """Whether the trial is among the best of every rung that it reaches; see `Scheduler.report`."""
         loss = loss if math.isfinite(loss) else math.inf
-        decision = Decision.STOP if step >= self._max else Decision.CONTINUE
+        decision = Decision.CONTINUE
         rung = self._next.get(trial, self._first)
         while rung <= step and rung < self._max:
             if not self._goes_on(self._rungs[rung], loss):
                 decision = Decision.STOP
             rung *= self._factor
         self._next[trial] = rung
-        return decision
+        return Decision.COMPLETE if step >= self._max else decision
 
     def ended(self, trial: int, state: TrialState) -> None:
         """Forget where the trial stood; what it left at the rungs stays. See `Scheduler.ended`."""

@@ -23,7 +23,7 @@ class HyperbandScheduler:
 
     Args:
         min_resource: steps of the first rung of bracket 0.
-        max_resource: steps after which a trial is complete and stopped; None: learned, and trials end by themselves.
+        max_resource: steps after which a trial is complete; None: learned, and trials end by themselves.
         reduction_factor: one in this many goes on from each rung to the next.
     """
 

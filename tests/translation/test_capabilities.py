@@ -8,7 +8,7 @@ import pytest
 from tuneport.backends.local.capabilities import CAPABILITIES as LOCAL
 from tuneport.errors import ToleranceError
 from tuneport.model.features import CATALOGUE, Feature
-from tuneport.translate.capabilities import (
+from tuneport.translation.capabilities import (
     Capabilities,
     Fidelity,
     Limits,
@@ -19,7 +19,7 @@ from tuneport.translate.capabilities import (
     screen,
     unsupported,
 )
-from tuneport.translate.report import FieldReport, TranslationReport
+from tuneport.translation.report import FieldReport, TranslationReport
 
 EVERYTHING = Capabilities(dict.fromkeys(Feature, exact()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuneport.errors import Problem, ToleranceError
 from tuneport.model.features import Feature
 from tuneport.model.word import Json, Word
-from tuneport.translate.capabilities import Fidelity
+from tuneport.translation.capabilities import Fidelity
 
 
 class FieldReport(Word):
