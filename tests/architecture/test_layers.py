@@ -57,12 +57,13 @@ LIBRARIES = {
     "typer": {"cli"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
-    "tenacity": {"client"},
+    "tenacity": {"client", "engine"},
 }
 """Third-party packages to the rooms that may import them."""
 LAZY_LIBRARIES = {
     "pynvml": {"engine"},
     "ray": {"engine"},
+    "threadpoolctl": {"engine"},
     "pandas": {"api", "insight"},
     "matplotlib": {"insight"},
     "boto3": {"client"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,7 +261,8 @@ class Engine:
         if self._asked_all():
             return None
         try:
-            return self._record.study.propose()
+            with _one_blas_thread() if self._record.study.adaptive else nullcontext():
+                return self._record.study.propose()
         except SpaceExhaustedError:
             self._exhausted = True
             return None
@@ -374,6 +376,14 @@ class Engine:
         """Record the end of a trial; without a state, its metrics decide."""
         self._write(Event("ended", trial, end_body(self._record.study.ending(trial, state=state, failure=failure)), at))
         self._tally.add(self._record.study.trial(trial))
+
+
+def _one_blas_thread() -> AbstractContextManager[object]:
+    """Linear algebra on one thread: the trials need the processors, and several would mostly wait for each other."""
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - only a process that drives a run needs it
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def _cancelled(message: str, last_lines: Sequence[str] = ()) -> Failure:

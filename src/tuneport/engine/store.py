@@ -209,7 +209,7 @@ class Store:
             ConflictError: another process is driving it.
         """
         with (self.folder(run) / "lock").open("a+") as file:
-            if not _try_lock(file.fileno(), fcntl.LOCK_EX, patience=1.0):
+            if not _lock_patiently(file.fileno()):
                 raise ConflictError(
                     f"run {run} is being driven by another process",
                     backend="local",
@@ -221,20 +221,30 @@ class Store:
         """Whether some process is driving the run at this moment."""
         try:
             with (self.folder(run) / "lock").open("r") as file:
-                return not _try_lock(file.fileno(), fcntl.LOCK_SH)
+                return not _lock(file.fileno(), fcntl.LOCK_SH)
         except FileNotFoundError:
             return False
 
 
-def _try_lock(descriptor: int, kind: int, patience: float = 0.0) -> bool:
-    """Lock without waiting; `patience` in seconds outlasts those who only look whether it is locked."""
-    end = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.02)
-        else:
-            return True
+def _lock(descriptor: int, kind: int) -> bool:
+    """Lock a file without waiting; False if somebody else has it."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_patiently(descriptor: int) -> bool:
+    """Lock a file for ourselves; a second of patience outlasts those who only look whether it is locked."""
+    if _lock(descriptor, fcntl.LOCK_EX):
+        return True
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed  # noqa: PLC0415 - needs 40 ms, seldom
+
+    patience = Retrying(
+        retry=retry_if_result(lambda locked: not locked),
+        stop=stop_after_delay(1.0),
+        wait=wait_fixed(0.02),
+        retry_error_callback=lambda _: False,
+    )
+    return patience(_lock, descriptor, fcntl.LOCK_EX)

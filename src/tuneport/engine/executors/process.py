@@ -66,12 +66,13 @@ class ProcessExecutor:
         self._text = b""
         self._selector = selectors.DefaultSelector()
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._keeper_began: str | None = None
         self._looked = 0.0
 
     def handle(self) -> dict[str, Any]:
         """How to find the keeper again; see Executor."""
-        pid = self._watcher().pid
-        return {"keeper": pid, "began": _began(pid)}
+        watcher = self._watcher()
+        return {"keeper": watcher.pid, "began": self._keeper_began}
 
     def start(self, context: TrialContext, *, timeout: float | None) -> None:
         """Start a trial; see Executor."""
@@ -158,6 +159,7 @@ class ProcessExecutor:
             )
             assert self._keeper.stdout is not None  # noqa: S101 - tells the type checker what PIPE means
             os.set_blocking(self._keeper.stdout.fileno(), False)
+            self._keeper_began = _began(self._keeper.pid)
             self._selector.register(self._keeper.stdout, selectors.EVENT_READ)
         return self._keeper
 
