@@ -23,6 +23,7 @@ from tuneport.errors import (
     JobError,
     MissingExtraError,
     Problem,
+    RunNotFoundError,
     TrialsFailedError,
     WaitTimeoutError,
 )
@@ -257,8 +258,7 @@ def attach(ref: str, *, workspace: str | Path | None = None) -> Run:
         workspace: where it is recorded; None: the configured one.
 
     Raises:
-        RunNotFoundError: there is no such run.
-        StoreError: there is no such workspace.
+        RunNotFoundError: there is no such run, or no such workspace.
     """
     backend, _, name = ref.rpartition(":")
     if backend not in {"", "local"}:
@@ -268,12 +268,11 @@ def attach(ref: str, *, workspace: str | Path | None = None) -> Run:
 
 
 def runs(*, workspace: str | Path | None = None) -> list[StudyResult]:
-    """The records of all runs of a workspace, newest first.
-
-    Raises:
-        StoreError: there is no such workspace.
-    """
-    client = _client(_settings("local", _at(workspace))[1])
+    """The records of all runs of a workspace, newest first; none if there is no workspace yet."""
+    try:
+        client = _client(_settings("local", _at(workspace))[1])
+    except RunNotFoundError:
+        return []
     return [client.result(name) for name in client.runs()]
 
 

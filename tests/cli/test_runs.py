@@ -7,9 +7,11 @@ import pytest
 from tuneport.model.results import Trial
 
 
-def test_a_workspace_without_runs(desk):
-    done = desk("runs")
-    assert done.status == 1
+def test_where_there_is_no_workspace(desk):
+    assert desk("runs").status == 0
+    assert desk.here("runs", "--json").json == []
+    done = desk("status", "anything")
+    assert done.status == 2
     assert "there is no workspace in" in done.err
 
 

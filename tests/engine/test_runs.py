@@ -15,7 +15,7 @@ import pytest
 
 from tuneport.backends.local.client import LocalClient
 from tuneport.engine.store import Event
-from tuneport.errors import ConflictError, RunNotFoundError, StoreError, UnknownTrialError
+from tuneport.errors import ConflictError, RunNotFoundError, UnknownTrialError
 from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Categorical, Float, Int
 from tuneport.model.results import FailureKind, RunReason, RunState, StudyResult, TrialState
@@ -165,7 +165,7 @@ def test_an_unknown_run_or_workspace_is_named(client: LocalClient, tmp_path: Pat
     with pytest.raises(RunNotFoundError, match="no run 'nothing'"):
         client.find("nothing")
     settings = client._settings.changed(workspace=tmp_path / "elsewhere")
-    with pytest.raises(StoreError, match="elsewhere"):
+    with pytest.raises(RunNotFoundError, match="elsewhere"):
         LocalClient(settings, client._contracts)
 
 

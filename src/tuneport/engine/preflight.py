@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -38,13 +39,24 @@ def local_problems(
 
 
 def _program_problems(trial: TrialSpec, base: Path) -> Iterator[Problem]:
+    if trial.package is not None:
+        yield from _package_problems(base / trial.package.removeprefix("file://"))
     if trial.command is None:
         return
     program, *arguments = trial.command
-    if program not in PYTHON and shutil.which(program) is None and shutil.which(str(base / program)) is None:
+    place = str(base / program) if "/" in program else program
+    if program not in PYTHON and shutil.which(place) is None:
         yield Problem("/trial/command/0", f"there is no program '{program}' on this machine")
     if program in PYTHON and arguments and arguments[0].endswith(".py") and not (base / arguments[0]).is_file():
         yield Problem("/trial/command/1", f"there is no file {base / arguments[0]}")
+
+
+def _package_problems(path: Path) -> Iterator[Problem]:
+    """A package is used by putting it on the module path, which takes directories and zip files."""
+    if not path.exists():
+        yield Problem("/trial/package", f"there is nothing at {path}")
+    elif path.is_file() and not zipfile.is_zipfile(path):
+        yield Problem("/trial/package", f"{path} is neither a directory nor a zip file or wheel", hint="unpack it")
 
 
 def _device_problems(resources: Resources, parallel: int, devices: Sequence[Device]) -> Iterator[Problem]:

@@ -73,9 +73,10 @@ class Store:
 
     Args:
         folder: the workspace's directory.
-        create: make it if it is not there; else StoreError.
+        create: make it if it is not there.
 
     Raises:
+        RunNotFoundError: there is no workspace, and none is to be made.
         StoreError: the directory or the file cannot be used.
     """
 
@@ -83,7 +84,9 @@ class Store:
         self.path = folder.resolve()
         file = self.path / FILE
         if not create and not file.exists():
-            raise StoreError(f"there is no workspace in {self.path}", hint="give the one of the run with --workspace")
+            raise RunNotFoundError(
+                f"there is no workspace in {self.path}", backend="local", hint="give the run's own with --workspace"
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(file, timeout=30, isolation_level=None)

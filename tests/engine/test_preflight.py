@@ -1,0 +1,68 @@
+"""What stands in the way is found before anything starts."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tuneport.engine.devices import Device
+from tuneport.engine.preflight import local_problems
+from tuneport.model.job import Budget
+from tuneport.model.trial_spec import Input, Resources, TrialSpec
+
+TWO_GPUS = [Device("0", memory=40 << 30), Device("1", memory=40 << 30)]
+
+
+def pointers(trial: TrialSpec, base: Path, parallel: int = 1) -> list[str]:
+    return [problem.pointer for problem in local_problems(trial, Budget(parallel_trials=parallel), base, TWO_GPUS)]
+
+
+def test_programs(tmp_path: Path) -> None:
+    (tmp_path / "train.py").touch()
+    (tmp_path / "run.sh").touch(mode=0o755)
+    (tmp_path / "plain.txt").touch()
+    for command in (["python", "train.py"], ["python3", "-m", "x"], ["./run.sh"], ["true"], [str(tmp_path / "run.sh")]):
+        assert pointers(TrialSpec(command=command), tmp_path) == [], command
+    for command in (["no-such-program"], ["run.sh"], ["./plain.txt"], ["./nothing"]):
+        assert pointers(TrialSpec(command=command), tmp_path) == ["/trial/command/0"], command
+    assert pointers(TrialSpec(command=["python", "missing.py"]), tmp_path) == ["/trial/command/1"]
+
+
+def test_packages(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "sdist.tar.gz").write_bytes(b"\x1f\x8b")
+    with zipfile.ZipFile(tmp_path / "made.whl", "w") as wheel:
+        wheel.writestr("made.py", "")
+    for package, expected in {"source": [], "made.whl": [], "sdist.tar.gz": ["/trial/package"]}.items():
+        assert pointers(TrialSpec(module="made", package=package), tmp_path) == expected
+    assert pointers(TrialSpec(module="made", package="nothing"), tmp_path) == ["/trial/package"]
+
+
+def test_data(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    inputs = [Input(name="a", uri="here"), Input(name="b", uri="gone"), Input(name="c", uri="file:///nowhere/at/all")]
+    assert pointers(TrialSpec(command=["true"], inputs=inputs), tmp_path) == [
+        "/trial/inputs/1/uri",
+        "/trial/inputs/2/uri",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("resources", "parallel", "expected"),
+    [
+        (Resources(gpus=1), 2, []),
+        (Resources(gpus=1), 3, ["/budget/parallel_trials"]),
+        (Resources(gpus=0.5), 4, []),
+        (Resources(gpus=3), 1, ["/trial/resources/gpus"]),
+        (Resources(gpu_memory="20GiB"), 4, []),
+        (Resources(gpu_memory="20GiB"), 5, ["/budget/parallel_trials"]),
+        (Resources(gpu_memory="80GiB"), 1, ["/trial/resources/gpu_memory"]),
+        (Resources(cpus=os.cpu_count()), 1, []),
+        (Resources(cpus=os.cpu_count()), 2, ["/budget/parallel_trials"]),
+    ],
+)
+def test_devices_and_processors(tmp_path: Path, resources: Resources, parallel: int, expected: list[str]) -> None:
+    assert pointers(TrialSpec(command=["true"], resources=resources), tmp_path, parallel) == expected
