@@ -179,7 +179,7 @@ def test_json_has_a_place_for_every_value(data, indent):
         (".yaml", "? {a: 1}\n: 1\n", "1:3", "a key must be text"),
         (".yaml", 'a: "\\UFFFFFFFF"\n', "1:1", "is not YAML"),
         (".yaml", "a: \x00\n", "1:1", "is not YAML"),
-        (".json", '{"a": 1,}', "1:9", "is not JSON"),
+        (".json", '{"a": 1, x}', "1:10", "is not JSON"),
         (".json", '{"a": 1}\n{"b": 2}', "2:1", "Extra data"),
         (".json", '{"a": 1,\n "a": 2}', "2:2", "key 'a' is given twice, first at f.json:1:2"),
         (".json", "", "1:1", "is not JSON"),

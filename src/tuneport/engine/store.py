@@ -14,6 +14,7 @@ import re
 import shutil
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,8 @@ class Store:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(file, timeout=30, isolation_level=None)
+            self._db = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+            weakref.finalize(self, self._db.close)  # should nobody else, in whatever thread that is noticed
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")  # a killed process loses nothing; see docs/architecture.md
             self._make_tables()
