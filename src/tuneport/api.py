@@ -111,8 +111,16 @@ class Run:
         return last
 
     def stop(self, trial: int | None = None) -> None:
-        """Ask it, or one of its trials, to stop; returns at once."""
+        """Ask it, or one of its trials, to stop.
+
+        Returns at once if the run is driven. If nobody drives it any more, this process stops what is left of it, which
+        takes at most the grace.
+        """
         self._client.stop(self._name, trial)
+
+    def begin(self) -> None:
+        """Drive it in this process if nobody has yet: what `submit` does in a process of its own."""
+        self._client.drive(self._name, fresh=True)
 
     def delete(self) -> None:
         """Forget it and remove its files."""
@@ -134,6 +142,16 @@ class Run:
             raise MissingExtraError("to_dataframe needs pandas", hint="pip install 'tuneport[report]'") from error
         return DataFrame(self.result.to_records())
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, Path]:
+        return self.ref, self._client.workspace
+
     def __repr__(self) -> str:
         return f"<tuneport.Run {self.ref}>"
 
@@ -154,18 +172,26 @@ def check(
         base: directory that relative paths of the job mean; None: the current one.
 
     Raises:
+        JobError: `job` is neither a job nor a mapping.
         BackendNotFoundError: there is no such backend.
     """
+    _check_kind(job)
     name, chosen = _settings(on, settings)
     if isinstance(job, TuningJob):
         problems = screen(job, registry.load(name).capabilities)
         return [*problems, *_machine_problems(job.trial, job.budget, chosen, base)]
     try:
-        return check(TuningJob.model_validate(job), on=on, settings=settings, base=base)
+        return check(TuningJob.model_validate(dict(job)), on=on, settings=settings, base=base)
     except JobError as error:
         # What is right by itself is looked at all the same, so that one report says everything.
         trial, budget = _part(TrialSpec, job.get("trial")), _part(Budget, job.get("budget", {}))
         return [*error.problems, *_machine_problems(trial, budget, chosen, base)]
+
+
+def _check_kind(job: object) -> None:
+    """A file's name, say, is no job; what is wrong inside of a mapping is told by validation."""
+    if not isinstance(job, (TuningJob, Mapping)):
+        raise JobError(f"must be a TuningJob (tuneport.files.read_job reads a file), not {type(job).__name__}")
 
 
 def _part(kind: type[W], data: Any) -> W | None:
@@ -182,7 +208,7 @@ def _machine_problems(
 
 
 def submit(
-    job: TuningJob,
+    job: TuningJob | Mapping[str, Any],
     *,
     on: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -191,7 +217,7 @@ def submit(
     """Start a job and return at once. On this machine it runs in a process of its own, which outlives this one.
 
     Args:
-        job: the job.
+        job: the job, or plain data that is one.
         on: the backend, "local" unless configured otherwise.
         settings: of that backend, over the configured ones; for local see LocalSettings.
         base: directory that relative paths of the job mean; None: the current one.
@@ -206,7 +232,7 @@ def submit(
 
 
 def run(
-    job: TuningJob,
+    job: TuningJob | Mapping[str, Any],
     *,
     on: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -216,7 +242,7 @@ def run(
     """Run a job to its end. On this machine it is driven by this process.
 
     Args:
-        job: the job.
+        job: the job, or plain data that is one.
         on: the backend, "local" unless configured otherwise.
         settings: of that backend, over the configured ones; for local see LocalSettings.
         base: directory that relative paths of the job mean; None: the current one.
@@ -259,19 +285,39 @@ def attach(ref: str, *, workspace: str | Path | None = None) -> Run:
 
     Raises:
         RunNotFoundError: there is no such run, or no such workspace.
+        BackendNotFoundError: there is no such backend, or it has no runs yet.
+        TypeError: the reference is not text.
     """
-    backend, _, name = ref.rpartition(":")
-    if backend not in {"", "local"}:
-        registry.load(backend.partition(":")[0])
+    name = _name(ref)
     client = _client(_settings("local", _at(workspace))[1])
     return Run(client, client.find(name))
 
 
+def _name(ref: str) -> str:
+    """What a reference says after its backend, which must be the local one for now."""
+    if not isinstance(ref, str):
+        raise TypeError(f"a run's reference must be text such as 'local:digits-7f3a', not {type(ref).__name__}")
+    backend, colon, name = ref.partition(":")
+    if colon and backend != "local":
+        registry.load(backend)
+        raise _no_client(backend)
+    return name if colon else ref
+
+
 def runs(*, workspace: str | Path | None = None) -> list[StudyResult]:
-    """The records of all runs of a workspace, newest first; none if there is no workspace yet."""
+    """The records of all runs of a workspace, newest first.
+
+    Args:
+        workspace: where they are recorded; None: the configured one, which has none as long as it has not been made.
+
+    Raises:
+        RunNotFoundError: the workspace that was given is not there.
+    """
     try:
         client = _client(_settings("local", _at(workspace))[1])
     except RunNotFoundError:
+        if workspace is not None:
+            raise
         return []
     return [client.result(name) for name in client.runs()]
 
@@ -309,7 +355,9 @@ def tune(
         seed: makes the suggestions repeatable; for the default algorithm, others carry their own.
         name: of the run; None: the function's.
         workspace: where the run is recorded; None: the configured one.
-        resume: reference of an earlier call's run that was interrupted, to go on with it.
+        resume: reference of an earlier call's run that was interrupted, to go on with it. What is searched, and for
+            what, must be what that run was made with. The algorithm with its seed, and limits, go on as recorded; those
+            that are given must be the same.
         progress: as in `run`.
         **budget: other fields of Budget, such as max_seconds.
 
@@ -317,9 +365,12 @@ def tune(
         The best trial: its `parameters`, and its `metrics`.
 
     Raises:
-        JobError: the arguments make no valid job.
+        JobError: the arguments make no valid job, or not that of the run to resume; nothing has been started.
         TrialsFailedError: no call gave a result.
+        KeyboardInterrupt: interrupted; it says how to go on.
     """
+    if not callable(function):
+        raise JobError(f"what is tuned must be a function, not {type(function).__name__}")
     chosen = {} if algorithm is None else {"algorithm": algorithm}
     if seed is not None:
         chosen["algorithm"] = (algorithm or StudySpec.model_fields["algorithm"].default).changed(seed=seed)
@@ -351,12 +402,18 @@ def _tune(
     resume: str | None,
     progress: Progress | None,
 ) -> Trial:
-    client = _client(_settings("local", _at(workspace))[1], create=resume is None)
-    if resume is None:
+    given = None if resume is None else _name(resume)
+    client = _client(_settings("local", _at(workspace))[1], create=given is None)
+    if given is None:
         name = client.create(job, Path.cwd(), FunctionExecutor.name, _version())
     else:
-        name = client.find(resume.rpartition(":")[2])
-    client.drive(name, progress, function)
+        name = client.find(given)
+        _check_same(name, job, client.job(name))
+    try:
+        client.drive(name, progress, function)
+    except KeyboardInterrupt:
+        ref = Run(client, name).ref
+        raise KeyboardInterrupt(f"interrupted; go on with tuneport.tune(..., resume={ref!r})") from None
     result = client.result(name)
     if result.best is None:
         failures = [trial.failure.message for trial in result.trials if trial.failure]
@@ -365,13 +422,33 @@ def _tune(
     return result.best
 
 
+def _check_same(name: str, given: TuningJob, recorded: TuningJob) -> None:
+    """The arguments of a call that resumes a run must be those that the run was made with, as far as they are given."""
+    left_out = set() if "algorithm" in given.study.model_fields_set else {"algorithm"}
+    defaults = Budget()
+    left_out |= {field for field, value in given.budget if value == getattr(defaults, field)}
+    words = [("study", given.study, recorded.study), ("budget", given.budget, recorded.budget)]
+    problems = [
+        Problem(f"/{part}/{field}", f"is not what run {name} was made with")
+        for part, now, before in words
+        for field, value in now
+        if field not in left_out and value != getattr(before, field)
+    ]
+    if problems:
+        hint = "give the same arguments, or leave resume out"
+        raise JobError(f"run {name} cannot be resumed with other arguments", problems=problems, hint=hint)
+
+
 def _create(
-    job: TuningJob, on: str | None, settings: Mapping[str, Any] | None, base: Path | None
+    job: TuningJob | Mapping[str, Any], on: str | None, settings: Mapping[str, Any] | None, base: Path | None
 ) -> tuple[LocalClient, str]:
     """Check everything, then record the new run."""
+    problems = check(job, on=on, settings=settings, base=base)
     chosen = _settings(on, settings)[1]
-    if problems := check(job, on=on, settings=settings, base=base):
-        raise JobError.of(f"job '{job.name}' cannot run here", problems)
+    if problems:
+        name = job.name if isinstance(job, TuningJob) else job.get("name")
+        raise JobError.of(f"job '{name}' cannot run here", problems)
+    job = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
     client = _client(chosen, create=True)
     return client, client.create(job, base or Path.cwd(), ProcessExecutor.name, _version())
 
@@ -382,8 +459,12 @@ def _settings(on: str | None, settings: Mapping[str, Any] | None) -> tuple[str, 
     backend = registry.load(name)
     chosen = load_config({"on": name, name: dict(settings or {})}).settings(backend)
     if not isinstance(chosen, LocalSettings):
-        raise BackendNotFoundError(f"this version cannot run jobs on '{name}' yet", backend=name)
+        raise _no_client(name)
     return name, chosen
+
+
+def _no_client(name: str) -> BackendNotFoundError:
+    return BackendNotFoundError(f"this version cannot run jobs on '{name}' yet", backend=name)
 
 
 def _client(settings: LocalSettings, *, create: bool = False) -> LocalClient:

@@ -23,7 +23,6 @@
     │   ├── UnknownTrialError        tell or report for a trial that was never asked
     │   └── TrialFinishedError       tell or report for a trial that has ended
     ├── EngineError
-    │   ├── ExecutorError            trials cannot be started or watched any more
     │   ├── DeviceError              more devices asked for than exist
     │   ├── StoreError               the workspace cannot be read or written
     │   └── TrialsFailedError        a run has ended, and no trial has a result
@@ -247,12 +246,6 @@ class EngineError(TuneportError):
     """A run could not go on."""
 
     code = "engine"
-
-
-class ExecutorError(EngineError):
-    """Trials can no longer be started or watched."""
-
-    code = "executor"
 
 
 class DeviceError(EngineError):

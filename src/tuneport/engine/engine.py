@@ -10,17 +10,18 @@ from typing import Any
 
 from tuneport.engine.devices import Lease, Pool
 from tuneport.engine.executors.protocols import Emitted, Executor, Exited
-from tuneport.engine.launch import TrialContext
+from tuneport.engine.launch import Reported, TrialContext
 from tuneport.engine.record import COMPLETE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
 from tuneport.engine.store import Event, Store
 from tuneport.errors import SpaceExhaustedError
-from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState
+from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState, usable
+from tuneport.model.study import Objective
 from tuneport.search.protocols import Decision
 
 PATIENCE = 0.25
 """Seconds between looks at requests of other processes and at the clock, while nothing happens."""
 MAX_REPORTS = 10_000
-"""Reports of one attempt that are recorded one by one; after that, only its last, so that memory stays bounded."""
+"""Reports of one attempt that are recorded one by one; of more, only the best and the last, to bound memory."""
 MAX_LOSSES = 3
 """A trial whose watcher is killed is started again so many times before it counts as failed."""
 
@@ -75,7 +76,7 @@ class Engine:
         self._exhausted = False
         self._ready: dict[str, Any] | None = None
         self._requests: set[int | None] = set()
-        self._latest: dict[int, Emitted] = {}
+        self._floods: dict[int, _Flood] = {}
         self._unsaved: list[Event] = []
         self._tally = _Tally(record)
 
@@ -85,7 +86,6 @@ class Engine:
 
     def run(self, *, stopping: bool = False) -> None:
         """Drive the run until it ends or is interrupted; with `stopping`, only to stop what still runs."""
-        self._store.forget_requests(self._record.row.id)
         self._write(Event("began"))
         self._save()
         if stopping:
@@ -128,11 +128,14 @@ class Engine:
         for trial in list(self._record.running):
             life = self._record.lives[trial]
             context = self._context(trial, life.attempt, life.lease)
-            if self._executor.adopt(context, life.handle, timeout=self._job.trial.timeout):
+            adopted = self._executor.adopt(context, life.handle, timeout=self._job.trial.timeout)
+            if adopted:
                 self._pool.retake(life.lease)
                 self._write(Event("adopted", trial))  # all that it has reported will be read once more
                 if life.stopping is not None:
                     self._executor.stop(trial)  # whoever decided so may not have got to saying it
+            elif life.stopping in {SCHEDULER, COMPLETE, PERSON}:
+                self._end_stopped(trial, life.stopping)  # that was decided, and stays so
             else:
                 self._write(Event("requeued", trial, {"counts": "nothing", "failure": None}))
         self._save()
@@ -152,9 +155,10 @@ class Engine:
         if self._verdict is None and self._interrupted and not self._nothing_left():
             self._write(Event("interrupted", None, {"message": "interrupted; it can be resumed"}))
         else:
-            verdict = self._verdict or self._complete()
+            verdict = self._verdict or self._limits() or self._failures() or self._complete()
             for trial in list(self._record.waiting):
-                self._end(trial, TrialState.STOPPED, _cancelled("the run ended before it could run again"))
+                message = "the run ended before it could run again"
+                self._end(trial, TrialState.STOPPED, _stopped(FailureKind.CANCELLED, message))
             body = {"state": verdict.state.value, "reason": verdict.reason.value, "message": verdict.message}
             self._write(Event("finished", None, body))
         self._save()
@@ -273,7 +277,9 @@ class Engine:
         Not for a sequential search that learns: it would then always think without the newest result.
         """
         learns = self._record.study.adaptive
-        if self._ready is None and self._verdict is None and (not learns or self._job.budget.parallel_trials > 1):
+        if self._interrupted or self._verdict is not None:
+            return
+        if self._ready is None and (not learns or self._job.budget.parallel_trials > 1):
             self._ready = self._propose()
 
     def _start(self, trial: int, lease: Lease) -> None:
@@ -301,7 +307,7 @@ class Engine:
             base=self._base,
             python=self._python,
             gpus=lease.devices,
-            cpus=int(self._job.trial.resources.cpus or max(1, self._cpus // self._job.budget.parallel_trials)),
+            cpus=max(1, int(self._job.trial.resources.cpus or self._cpus // self._job.budget.parallel_trials)),
         )
 
     # What running trials say ------------------------------------------------------------------------------------
@@ -310,7 +316,7 @@ class Engine:
         """Record a report and do what the scheduler says; of a flood of reports, the first ones and the last."""
         life = self._record.lives[event.trial]
         if life.reports >= MAX_REPORTS:
-            self._latest[event.trial] = event
+            self._floods.setdefault(event.trial, _Flood(self._objective)).add(event.report)
             return
         report = event.report
         elapsed = report.time - life.started if report.time is not None and life.started is not None else None
@@ -325,16 +331,15 @@ class Engine:
     def _conclude(self, event: Exited) -> None:
         """A trial's process has ended: start it again, or record what became of it."""
         trial, life = event.trial, self._record.lives[event.trial]
-        if trial in self._latest:
+        if trial in self._floods:
             life.reports = 0
-            self._measure(self._latest.pop(trial))
+            for report in self._floods.pop(trial).reports():
+                self._measure(Emitted(trial, report))
         self._pool.release(life.lease)
-        if life.stopping == RUN_ENDS and self._verdict is None:
+        if life.stopping == RUN_ENDS and self._verdict is None and (event.stopped or event.lost):
             self._requeue(trial, "nothing", None)  # interrupted: it runs again when the run is resumed
-        elif life.stopping == COMPLETE:
-            self._end_well(trial, event)
-        elif life.stopping is not None:
-            self._end(trial, TrialState.STOPPED, self._why_stopped(life.stopping, event), event.time)
+        elif life.stopping is not None and event.stopped:
+            self._end_stopped(trial, life.stopping, event.last_lines, event.time)
         elif event.lost and life.losses < MAX_LOSSES:
             self._requeue(trial, "loss", event.failure)
         elif event.failure is None:
@@ -364,13 +369,16 @@ class Engine:
         message = f"never reported '{self._objective.metric}'{others}; looked for {event.looked_for}"
         return Failure(kind=FailureKind.METRIC_MISSING, message=message, exit_code=0, last_lines=event.last_lines)
 
-    @staticmethod
-    def _why_stopped(why: str, event: Exited) -> Failure:
-        if why == SCHEDULER:
+    def _end_stopped(self, trial: int, why: str, last_lines: Sequence[str] = (), at: float = 0.0) -> None:
+        """Record the end of a trial that we stopped."""
+        if why == COMPLETE:
+            self._end(trial, None, None, at)
+        elif why == SCHEDULER:
             message = "early stopping gave its place to more promising trials"
-            return Failure(kind=FailureKind.STOPPED_BY_SCHEDULER, message=message, last_lines=event.last_lines)
-        message = "stopped by request" if why == PERSON else "stopped because the run ended"
-        return _cancelled(message, event.last_lines)
+            self._end(trial, TrialState.STOPPED, _stopped(FailureKind.STOPPED_BY_SCHEDULER, message, last_lines), at)
+        else:
+            message = "stopped by request" if why == PERSON else "stopped because the run ended"
+            self._end(trial, TrialState.STOPPED, _stopped(FailureKind.CANCELLED, message, last_lines), at)
 
     def _end(self, trial: int, state: TrialState | None, failure: Failure | None, at: float = 0.0) -> None:
         """Record the end of a trial; without a state, its metrics decide."""
@@ -386,8 +394,34 @@ def _one_blas_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def _cancelled(message: str, last_lines: Sequence[str] = ()) -> Failure:
-    return Failure(kind=FailureKind.CANCELLED, message=message, last_lines=tuple(last_lines))
+def _stopped(kind: FailureKind, message: str, last_lines: Sequence[str] = ()) -> Failure:
+    return Failure(kind=kind, message=message, last_lines=tuple(last_lines))
+
+
+class _Flood:
+    """What is kept of reports beyond counting: the best, and the latest value of each metric."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._best: Reported | None = None
+        self._latest: dict[str, float] = {}
+        self._last: Reported | None = None
+
+    def add(self, report: Reported) -> None:
+        """Take one more."""
+        self._latest.update(report.metrics)
+        value = report.metrics.get(self._objective.metric)
+        if value is None:
+            return
+        self._last = report
+        if self._best is None or self._objective.better(value, self._best.metrics[self._objective.metric]):
+            self._best = report
+
+    def reports(self) -> list[Reported]:
+        """The best, then the last with all that was said lately."""
+        best = [self._best] if self._best is not None and self._best is not self._last else []
+        step, when = (self._last.step, self._last.time) if self._last else (None, None)
+        return [*best, Reported(self._latest, step, when)]
 
 
 class _Tally:
@@ -404,13 +438,13 @@ class _Tally:
             self.add(trial)
 
     def add(self, trial: Trial) -> None:
-        """Take an ended trial into account; cancelled ones say nothing."""
+        """Take an ended trial into account; one that was stopped counts with what it had."""
         if trial.state in {TrialState.FAILED, TrialState.INFEASIBLE}:
             self.failed += trial.state is TrialState.FAILED
             self.since_best += 1
             return
         value = trial.metrics.get(self._objective.metric)
-        if value is None:
+        if value is None or not usable(value):
             return
         self.good += 1
         if self.best is None or self._objective.better(value, self.best):

@@ -66,7 +66,7 @@ class Record:
         else:
             self._apply_to_trial(event, event.trial, event.body or {})
         self.seq = max(self.seq, event.seq)
-        self._last = event.at
+        self._last = max(self._last, event.at)
 
     def _apply_to_run(self, event: Event) -> None:
         body = event.body or {}
@@ -78,11 +78,11 @@ class Record:
             case "stopping":
                 self.state = RunState.STOPPING
             case "interrupted":
-                self._last = event.at
+                self._last = max(self._last, event.at)
                 self._pause()
                 self.state, self.message = RunState.INTERRUPTED, body["message"]
             case "finished":
-                self._last = event.at
+                self._last = max(self._last, event.at)
                 self._pause()
                 self.state, self.reason = RunState(body["state"]), RunReason(body["reason"])
                 self.message, self.ended = body["message"], event.at

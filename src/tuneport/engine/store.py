@@ -15,7 +15,7 @@ import shutil
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class RunRow:
 
 
 class Store:
-    """One workspace: ``tuneport.db`` and ``runs/ID/trials/N/``. Use it from one thread.
+    """One workspace: ``tuneport.db`` and ``runs/ID/trials/N/``. Use it from one thread at a time.
 
     Args:
         folder: the workspace's directory.
@@ -89,14 +89,18 @@ class Store:
                 f"there is no workspace in {self.path}", backend="local", hint="give the run's own with --workspace"
             )
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds the environment of jobs
             self._db = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
             weakref.finalize(self, self._db.close)  # should nobody else, in whatever thread that is noticed
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")  # a killed process loses nothing; see docs/architecture.md
-            self._make_tables()
+            self._open()
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"the workspace {self.path} cannot be used: {error}") from error
+
+    def _open(self) -> None:
+        if self._db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            _while_busy(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
+        self._db.execute("PRAGMA synchronous=NORMAL")  # a killed process loses nothing; see docs/architecture.md
+        self._make_tables()
 
     def _make_tables(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -133,12 +137,19 @@ class Store:
         """Record a new run and make its folder. Its id is the job's name, made safe, and a few random characters."""
         safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
         row = RunRow(f"{safe}-{os.urandom(4).hex()}", time.time(), job, manifest)
+        self._make_folder(row.id)
         with self._transaction():
             self._db.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?)", (row.id, row.created, row.job, json.dumps(row.manifest))
             )
-        self.folder(row.id).mkdir(parents=True)
         return row
+
+    def _make_folder(self, run: str) -> Path:
+        try:
+            self.folder(run).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the folder of run {run} cannot be made: {error}") from error
+        return self.folder(run)
 
     def append(self, run: str, events: Iterable[Event]) -> int:
         """Write events of a run, all or none of them. Only its driver does so. Returns the number of the last one."""
@@ -180,8 +191,11 @@ class Store:
         Raises:
             RunNotFoundError: none, or more than one.
         """
+        query = "SELECT id, created, job, manifest FROM runs WHERE id = ?"
+        for run, created, job, manifest in self._db.execute(query, (name,)):
+            return RunRow(run, created, job, json.loads(manifest))
         rows = self.runs()
-        found = [row for row in rows if row.id == name] or [row for row in rows if row.id.startswith(name)]
+        found = [row for row in rows if row.id.startswith(name)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -213,7 +227,7 @@ class Store:
         Raises:
             ConflictError: another process is driving it.
         """
-        with (self.folder(run) / "lock").open("a+") as file:
+        with (self._make_folder(run) / "lock").open("a+") as file:
             if not _lock_patiently(file.fileno()):
                 raise ConflictError(
                     f"run {run} is being driven by another process",
@@ -227,7 +241,7 @@ class Store:
         try:
             with (self.folder(run) / "lock").open("r") as file:
                 return not _lock(file.fileno(), fcntl.LOCK_SH)
-        except FileNotFoundError:
+        except OSError:  # nobody has ever driven it, or its folder is gone
             return False
 
 
@@ -244,7 +258,7 @@ def _lock_patiently(descriptor: int) -> bool:
     """Lock a file for ourselves; a second of patience outlasts those who only look whether it is locked."""
     if _lock(descriptor, fcntl.LOCK_EX):
         return True
-    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed  # noqa: PLC0415 - needs 40 ms, seldom
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed  # noqa: PLC0415 - seldom needed
 
     patience = Retrying(
         retry=retry_if_result(lambda locked: not locked),
@@ -253,3 +267,21 @@ def _lock_patiently(descriptor: int) -> bool:
         retry_error_callback=lambda _: False,
     )
     return patience(_lock, descriptor, fcntl.LOCK_EX)
+
+
+def _while_busy(action: Callable[[], object]) -> None:
+    """Do what SQLite's own time-out does not cover: several processes may open a new workspace at once."""
+    from tenacity import (  # noqa: PLC0415 - only the first use of a workspace needs it
+        Retrying,
+        retry_if_exception_type,
+        stop_after_delay,
+        wait_random,
+    )
+
+    patience = Retrying(
+        retry=retry_if_exception_type(sqlite3.OperationalError),
+        stop=stop_after_delay(10.0),
+        wait=wait_random(0.01, 0.1),
+        reraise=True,
+    )
+    patience(action)

@@ -33,6 +33,13 @@ Observer = Callable[[StudyResult], None]
 NAME = "local"
 POLL = 0.1
 """Seconds between looks at the journal of a run that another process drives."""
+UNBEGUN = 15.0
+"""Seconds after which a run that nobody has begun to drive is taken for interrupted."""
+_DETACHED = """
+import sys
+from tuneport.api import attach
+attach(sys.argv[1], workspace=sys.argv[2]).begin()
+"""
 NOTIFY = 0.1
 """Seconds between two calls of an observer; a change in between is told with the next."""
 
@@ -97,6 +104,7 @@ class LocalClient:
         function: Callable[..., Any] | None = None,
         *,
         stopping: bool = False,
+        fresh: bool = False,
     ) -> None:
         """Drive a run in this process until it ends, or until it is interrupted.
 
@@ -105,6 +113,7 @@ class LocalClient:
             observer: is told the run's state now and then.
             function: the objective, for a run that tunes a function of this process.
             stopping: only stop what still runs, and end the run.
+            fresh: do nothing unless it has never been driven.
 
         Raises:
             ConflictError: another process drives it, it has ended, or it needs the function that it was made with.
@@ -114,7 +123,10 @@ class LocalClient:
         if not stopping:
             _check_executor(row, function)
         with self._store.driving(run):
+            self._store.forget_requests(run)  # at once: from now on, requests are meant for us
             record = self._replay(row)
+            if fresh and record.state is not RunState.PENDING:
+                return  # somebody stopped it, or took it over, before it could begin
             if record.state.ended and record.state is not RunState.STOPPED:
                 raise ConflictError(f"run {run} has ended: {record.message}", backend=NAME)
             engine, executor = self._engine(row, record, function, observer)
@@ -153,7 +165,7 @@ class LocalClient:
         log = self._store.folder(run) / "driver.log"
         with log.open("ab") as output:
             driver = subprocess.Popen(
-                [sys.executable, "-m", "tuneport", "resume", run, "--workspace", str(self._store.path)],
+                [sys.executable, "-c", _DETACHED, run, str(self._store.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -166,8 +178,27 @@ class LocalClient:
 
     def result(self, run: str) -> StudyResult:
         """The run as it is now."""
-        driven = self._store.driven(run)  # asked first: a driver that ends in between has then written all it had
-        return self._record(run).result(driven=driven)
+        driven = self._driven(run)
+        record = self._record(run)
+        result = record.result(driven=driven)
+        if record.state is RunState.PENDING and not driven:
+            return self._unbegun(run, result)
+        return result
+
+    def _driven(self, run: str) -> bool:
+        """Whether somebody drives the run, or nobody has to any more."""
+        if self._record(run).state not in {RunState.RUNNING, RunState.STOPPING}:
+            return self._store.driven(run)
+        # A driver that has ended since has written all it had by now.
+        return self._store.driven(run) or self._record(run).state.ended or self._store.driven(run)
+
+    def _unbegun(self, run: str, result: StudyResult) -> StudyResult:
+        """A run that nobody drives yet; after a while, that is no longer to be expected."""
+        driver = self._drivers.get(run)
+        late = time.time() - (result.created or 0.0) > UNBEGUN
+        if not late or (driver is not None and driver.poll() is None):
+            return result
+        return result.model_copy(update={"state": RunState.INTERRUPTED, "message": "it was never begun"})
 
     def changes(self, run: str, until: float | None = None) -> Iterator[StudyResult]:
         """The run as it is now and whenever it has changed, until nobody drives it any more.
@@ -179,12 +210,12 @@ class LocalClient:
         Raises:
             EngineError: its driver could not be started.
         """
-        seen = -1
+        seen: tuple[int, RunState] | None = None
         while True:
             result = self.result(run)
-            seq = self._record(run).seq
-            if seq != seen:
-                seen = seq
+            now = self._records[run].seq, result.state  # as far as `result` knows: it is not brought up to date here
+            if now != seen:
+                seen = now
                 yield result
             if result.state not in {RunState.PENDING, RunState.RUNNING, RunState.STOPPING}:
                 return
@@ -258,7 +289,7 @@ class LocalClient:
                 raise ConflictError(
                     f"trials of run {run} may still be running", backend=NAME, hint=f"first: tuneport stop {run}"
                 )
-        self._store.delete(run)
+            self._store.delete(run)
         self._records.pop(run, None)
 
     # The record -------------------------------------------------------------------------------------------------
@@ -297,7 +328,7 @@ class _Notifier:
 
     def __call__(self, record: Record) -> None:
         now = time.monotonic()
-        final = record.state is not RunState.RUNNING
+        final = record.state not in {RunState.RUNNING, RunState.STOPPING}
         if final or now - self._told >= NOTIFY:
             self._told = now
             self._observer(record.result(driven=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import queue
 import threading
@@ -24,7 +25,9 @@ class FunctionExecutor:
     the name of a parameter, as one dict. It returns the primary metric or a mapping of metrics. A generator function
     reports each value that it yields; it is closed when early stopping ends the trial.
 
-    A function cannot be killed: a stopped one is left to itself, and a time-out is noticed when it returns.
+    A function cannot be killed: a time-out is noticed when it returns, and a stopped call is left to itself until it
+    returns or comes to its next `yield`. Until then it may overlap with the call that follows it; whatever it still
+    says is dropped.
     """
 
     name = "function"
@@ -33,6 +36,8 @@ class FunctionExecutor:
         self._function = function
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._stopping: dict[int, threading.Event] = {}
+        self._lock = threading.Lock()
+        """Held from asking whether a call still stands for its trial until its event is put."""
 
     def handle(self) -> dict[str, Any]:
         """Nothing outlives this process; see Executor."""
@@ -40,7 +45,9 @@ class FunctionExecutor:
 
     def start(self, context: TrialContext, *, timeout: float | None) -> None:
         """Call the function on a thread of its own; see Executor."""
-        stop = self._stopping[context.trial] = threading.Event()
+        stop = threading.Event()
+        with self._lock:
+            self._stopping[context.trial] = stop
         threading.Thread(target=self._run, args=(context, timeout, stop), daemon=True).start()
 
     def adopt(self, context: TrialContext, handle: dict[str, Any], *, timeout: float | None) -> bool:
@@ -50,10 +57,11 @@ class FunctionExecutor:
 
     def stop(self, trial: int) -> None:
         """Let a trial go at once; its generator is closed at the next `yield`. See Executor."""
-        stop = self._stopping.pop(trial, None)
-        if stop is not None:
-            stop.set()
-            self._events.put(Exited(trial, None, True, LOOKED_FOR, (), time.time()))
+        with self._lock:
+            stop = self._stopping.pop(trial, None)
+            if stop is not None:
+                stop.set()
+                self._events.put(Exited(trial, None, True, LOOKED_FOR, (), time.time()))
 
     def wait(self, timeout: float | None) -> Sequence[Event]:
         """What happened; see Executor."""
@@ -69,38 +77,57 @@ class FunctionExecutor:
         """Nothing to let go of; see Executor."""
 
     def _run(self, context: TrialContext, timeout: float | None, stop: threading.Event) -> None:
-        trial, began = context.trial, time.monotonic()
+        began = time.monotonic()
         failure: Failure | None = None
-        lines: tuple[str, ...] = ()
         try:
             self._call(context, stop)
-        except Exception as error:  # noqa: BLE001 - whatever the user's function raises is the trial's failure
-            lines = tuple("".join(traceback.format_exception(error)).splitlines()[-20:])
-            kind = FailureKind.OUT_OF_MEMORY if isinstance(error, MemoryError) else FailureKind.CODE
-            failure = Failure(kind=kind, message=f"{type(error).__name__}: {error}"[:300], last_lines=lines)
+        except BaseException as error:  # noqa: BLE001 - sys.exit too: whatever the function raises is its trial's failure
+            failure = _raised(error)
         if failure is None and timeout is not None and time.monotonic() - began > timeout:
             failure = Failure(kind=FailureKind.TIMED_OUT, message=f"ran longer than its time-out of {timeout:g} s")
-        if self._stopping.pop(trial, None) is not None:
-            self._events.put(Exited(trial, failure, False, LOOKED_FOR, lines, time.time()))
+        lines = failure.last_lines if failure else ()
+        self._put(stop, Exited(context.trial, failure, False, LOOKED_FOR, lines, time.time()))
 
     def _call(self, context: TrialContext, stop: threading.Event) -> None:
         parameters = {**context.job.trial.parameters, **context.parameters}
         result = call(self._function, parameters)
         if not isinstance(result, Generator):
-            self._emit(context, result, None)
+            self._emit(context, result, None, stop)
             return
-        for step, value in enumerate(result, start=1):
-            if stop.is_set():
-                result.close()
-                return
-            self._emit(context, value, step)
+        with contextlib.closing(result):
+            for step, value in enumerate(result, start=1):
+                if stop.is_set():
+                    return
+                self._emit(context, value, step, stop)
 
-    def _emit(self, context: TrialContext, value: Any, step: int | None) -> None:
+    def _emit(self, context: TrialContext, value: Any, step: int | None, stop: threading.Event) -> None:
         if value is None:
             return
         named = value if isinstance(value, Mapping) else {context.job.study.objective.metric: value}
         metrics = {str(name): float(metric) for name, metric in named.items()}
-        self._events.put(Emitted(context.trial, Reported(metrics, step, time.time())))
+        self._put(stop, Emitted(context.trial, Reported(metrics, step, time.time())))
+
+    def _put(self, stop: threading.Event, event: Event) -> None:
+        """Tell of an event, unless the call that it comes from was stopped."""
+        with self._lock:
+            if self._stopping.get(event.trial) is not stop:
+                return
+            if isinstance(event, Exited):
+                del self._stopping[event.trial]
+            self._events.put(event)
+
+
+def _raised(error: BaseException) -> Failure:
+    """What a function raised, as its trial's failure."""
+    kind = FailureKind.OUT_OF_MEMORY if isinstance(error, MemoryError) else FailureKind.CODE
+    message = _sound(traceback.format_exception_only(error)).strip()[:300]
+    lines = _sound(traceback.format_exception(error)).splitlines()[-20:]
+    return Failure(kind=kind, message=message, last_lines=tuple(lines))
+
+
+def _sound(parts: Sequence[str]) -> str:
+    """Text that can be recorded, whatever an exception says."""
+    return "".join(parts).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def call(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:

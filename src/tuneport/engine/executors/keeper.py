@@ -19,6 +19,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import re
@@ -39,8 +40,10 @@ TAIL_BYTES = 4 << 20
 """Bytes of each of the two files that take turns in keeping the end of the output."""
 READ_BYTES = 1 << 18
 """Bytes taken from one trial at a time: one trial's flood must not keep the others waiting."""
-LINE_BYTES = 64 << 10
-"""A longer line is cut for searching; the log keeps it whole."""
+LINE_BYTES = 4 << 10
+"""A longer line is cut for searching, since many patterns take the square of its length; the log keeps it whole."""
+UNSENT_BYTES = 4 << 20
+"""News that may wait for the runner to read them; beyond that, no more output is taken from the trials."""
 LAST_LINES = 20
 """Lines of output that are told with the end of a trial."""
 MATCHES = 10_000
@@ -53,7 +56,8 @@ class OomKills:
     """How often the kernel has killed for lack of memory: in our group if that is known, else on the machine."""
 
     def __init__(self) -> None:
-        self.seen = self.count()
+        self.known = self.count()
+        self.asked = time.monotonic()
 
     def count(self) -> int:
         """The kernel's counter now."""
@@ -65,10 +69,11 @@ class OomKills:
                         return int(value)
         return 0
 
-    def grew(self) -> bool:
-        """Whether there were any since the last question; asked only when a trial died of SIGKILL."""
-        before, self.seen = self.seen, self.count()
-        return self.seen > before
+    def recent(self) -> int:
+        """The counter as it was within the last second; reading it for each of many short trials would cost."""
+        if time.monotonic() - self.asked > 1:
+            self.known, self.asked = self.count(), time.monotonic()
+        return self.known
 
 
 class Log:
@@ -80,7 +85,15 @@ class Log:
         self.room = 0
 
     def write(self, data: bytes) -> None:
-        """Append; when a file is full, go on in the next, which drops the oldest part of the tail."""
+        """Append; when a file is full, go on in the next, which drops the oldest part of the tail.
+
+        What cannot be written is dropped: a full disk, or a trial that removes its folder, is no reason to lose trials.
+        """
+        with contextlib.suppress(OSError):
+            self.append(data)
+
+    def append(self, data: bytes) -> None:
+        """Append, or raise OSError."""
         while data:
             file = self.file if self.file is not None and self.room else self.open_next()
             file.write(data[: self.room])
@@ -112,8 +125,9 @@ def write_end(folder: str, end: dict[str, Any]) -> None:
 class Trial:
     """One running process group, its output, and when it must end."""
 
-    def __init__(self, order: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, order: dict[str, Any], tell: Callable[[dict[str, Any]], None], oom_kills: int) -> None:
         self.tell = tell
+        self.oom_kills = oom_kills
         self.key: str = order["key"]
         self.token: str = order["token"]
         self.folder: str = order["folder"]
@@ -219,9 +233,8 @@ class Trial:
             "ended": time.time(),
             "last_lines": list(self.last),
             "out_of_memory": out_of_memory,
-            "matches": list(self.matches),
         }
-        write_end(self.folder, end)
+        write_end(self.folder, {**end, "matches": list(self.matches)})
         return end
 
 
@@ -233,8 +246,12 @@ class Keeper:
         self.oom_kills = OomKills()
         self.ordered = True
         self.pending = b""
+        self.unsent = b""
+        self.held: list[Trial] = []
+        """Trials whose output waits until the runner has read what it was told."""
         self.selector = selectors.DefaultSelector()
         os.set_blocking(0, False)
+        os.set_blocking(1, False)
         self.selector.register(0, selectors.EVENT_READ, self.orders)
         awake, alarm = os.pipe()
         for end in (awake, alarm):
@@ -249,7 +266,7 @@ class Keeper:
 
     def run(self) -> None:
         """The loop."""
-        while self.ordered or self.trials:
+        while self.ordered or self.trials or self.unsent:
             for key, _ in self.selector.select(self.patience()):
                 key.data()
             self.reap()
@@ -280,7 +297,7 @@ class Keeper:
     def start(self, order: dict[str, Any]) -> None:
         """Start a trial, or tell why it cannot be."""
         try:
-            trial = Trial(order, self.tell)
+            trial = Trial(order, self.tell, self.oom_kills.recent())
         except (OSError, ValueError) as error:
             now = time.time()
             end = {"key": order["key"], "code": None, "error": str(error), "started": now, "ended": now}
@@ -288,12 +305,15 @@ class Keeper:
             self.tell(end)
             return
         self.trials[trial.key] = trial
-        self.selector.register(trial.output, selectors.EVENT_READ, lambda: self.read(trial))
+        self.selector.register(trial.output, selectors.EVENT_READ, functools.partial(self.read, trial))
 
     def read(self, trial: Trial) -> None:
         """Take some of a trial's output."""
-        if not trial.read(READ_BYTES):
+        ended = not trial.read(READ_BYTES)
+        if ended or len(self.unsent) > UNSENT_BYTES:
             self.selector.unregister(trial.output)
+        if not ended and len(self.unsent) > UNSENT_BYTES:
+            self.held.append(trial)
 
     def reap(self) -> None:
         """Take note of ended children; whoever is not a trial's first process is only buried."""
@@ -310,15 +330,21 @@ class Keeper:
                 del self.trials[trial.key]
                 with contextlib.suppress(KeyError):
                     self.selector.unregister(trial.output)
-                self.tell(trial.end(code, out_of_memory=code == -signal.SIGKILL and self.oom_kills.grew()))
+                starved = code == -signal.SIGKILL and self.oom_kills.count() > trial.oom_kills
+                self.tell(trial.end(code, out_of_memory=starved))
             self.kill_strays()
 
     def kill_strays(self) -> None:
         """Kill descendants that left their trial's process group and outlived the trial."""
         own = {trial.process.pid for trial in self.trials.values()}
-        with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            for pid in map(int, file.read().split()):
-                if pid not in own and self.strayed(pid):
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+                children = [int(pid) for pid in file.read().split()]
+        except OSError:  # not on this system
+            return
+        for pid in children:
+            if pid not in own and self.strayed(pid):
+                with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
 
     def strayed(self, pid: int) -> bool:
@@ -333,10 +359,27 @@ class Keeper:
         return not marks or bool(own and own[0] not in marks)
 
     def tell(self, news: dict[str, Any]) -> None:
-        """Send one line to the runner, if it still listens."""
-        with contextlib.suppress(BrokenPipeError):
-            sys.stdout.write(json.dumps(news) + "\n")
-            sys.stdout.flush()
+        """Have one line for the runner; it is sent as fast as the runner reads, and nothing waits for that."""
+        if not self.unsent:
+            self.selector.register(1, selectors.EVENT_WRITE, self.send)
+        self.unsent += json.dumps(news).encode() + b"\n"
+        if len(self.unsent) < 1 << 16:
+            self.send()
+
+    def send(self) -> None:
+        """Send what the runner takes."""
+        try:
+            self.unsent = self.unsent[os.write(1, self.unsent) :]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self.unsent = b""  # nobody listens any more; all is in the trials' folders
+        if not self.unsent:
+            self.selector.unregister(1)
+            held, self.held = self.held, []
+            for trial in held:
+                if trial.key in self.trials:
+                    self.selector.register(trial.output, selectors.EVENT_READ, functools.partial(self.read, trial))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from tuneport.engine.diagnosis import diagnose
 from tuneport.engine.executors import keeper
 from tuneport.engine.executors.protocols import Emitted, Event, Exited
 from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext
-from tuneport.errors import ExecutorError
+from tuneport.errors import TuneportError
+from tuneport.model.results import Failure, FailureKind
 
 POLL = 0.1
 """Seconds between looks at the report files of running trials. Ends of trials are not polled for: they wake us."""
@@ -28,6 +29,8 @@ ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", "ended.json")
 
 OURS = frozenset({"TUNEPORT_TRIAL", "TUNEPORT_SPACE", "TUNEPORT_OBJECTIVE", "TUNEPORT_INPUTS"})
 """Variables of a trial; when a trial runs tuneport itself, they are not its trials'."""
+
+LOST = Failure(kind=FailureKind.INFRASTRUCTURE, message="the process that watched it was killed")
 
 
 @dataclass(slots=True)
@@ -76,10 +79,16 @@ class ProcessExecutor:
 
     def start(self, context: TrialContext, *, timeout: float | None) -> None:
         """Start a trial; see Executor."""
-        launch = self._contract(context)
         folder = Path(context.folder)
-        _prepare(folder, launch, context.attempt)
+        try:
+            launch = self._contract(context)
+            _prepare(folder, launch, context.attempt)
+        except (OSError, TuneportError) as error:
+            launch = Launch(argv=(), cwd=context.base)
+            self._news.append({"key": _key(context), "code": None, "error": str(error), "ended": time.time()})
         self._running[context.trial] = _Running(context, self._collector(launch, context), folder, timeout)
+        if not launch.argv:
+            return
         self._order(
             {
                 "do": "start",
@@ -100,7 +109,7 @@ class ProcessExecutor:
         folder = Path(context.folder)
         collector = self._collector(self._contract(context), context)
         running = _Running(context, collector, folder, timeout, _Adopted(handle["keeper"], handle["began"]))
-        if not _alive(handle["keeper"], handle["began"]) and _end(running) is None:
+        if not _found(running, handle["keeper"], handle["began"]):
             _signal_processes(running, signal.SIGKILL)
             return False
         self._running[context.trial] = running
@@ -113,7 +122,7 @@ class ProcessExecutor:
             return
         if running.adopted is None:
             self._order({"do": "stop", "key": _key(running.context)})
-        elif running.adopted.stopped is None:
+        elif running.adopted.stopped is None and _end(running) is None:
             running.adopted.stopped = time.monotonic()
             _signal_processes(running, signal.SIGTERM)
 
@@ -179,24 +188,31 @@ class ProcessExecutor:
             time.sleep(timeout if timeout is not None else POLL)
             return
         for key, _ in self._selector.select(timeout):
-            data = os.read(key.fd, 1 << 16)
-            if not data:
+            if not self._hear(key.fd):
                 self._lose_keeper()
-                return
-            *lines, self._text = (self._text + data).split(b"\n")
-            self._news += map(json.loads, lines)
+
+    def _hear(self, descriptor: int) -> bool:
+        """Take some of what the keeper tells. False: it is gone."""
+        data = os.read(descriptor, 1 << 16)
+        *lines, self._text = (self._text + data).split(b"\n")
+        self._news += map(json.loads, lines)
+        return bool(data)
 
     def _lose_keeper(self) -> None:
-        """The keeper died, which it never does by itself. Its trials are lost; a new one serves the next."""
-        if self._keeper is None:
-            raise ExecutorError("the keeper of the trial processes cannot be started")
-        self._selector.unregister(self._keeper.stdout)  # type: ignore[arg-type]
+        """The keeper was killed. What it said and wrote counts, its other trials are lost, and a new one will serve."""
+        if self._keeper is None or self._keeper.stdout is None:
+            return
         self._keeper.wait()
+        while self._hear(self._keeper.stdout.fileno()):
+            pass
+        self._text = b""  # it was cut off in the middle of a line
+        self._selector.unregister(self._keeper.stdout)
         self._keeper = None
+        told = {one["key"] for one in self._news if "match" not in one}
         for running in self._running.values():
-            if running.adopted is None:
+            if running.adopted is None and _key(running.context) not in told:
                 _signal_processes(running, signal.SIGKILL)
-                self._news.append(_lost(running))
+                self._news.append(_end(running) or _lost(running))
 
     def _events(self) -> Iterator[Event]:
         news, self._news = self._news, []
@@ -226,14 +242,18 @@ class ProcessExecutor:
         trial = running.context.trial
         yield from _emitted(running, running.collector.finish())
         stopped = bool(end.get("stopped")) or bool(running.adopted and running.adopted.stopped is not None)
-        failure = diagnose(
-            end["code"],
-            end.get("last_lines", ()),
-            error=end.get("error"),
-            timed_out=end.get("timed_out", False),
-            stopped=stopped,
-            out_of_memory=end.get("out_of_memory", False),
-            timeout=running.timeout,
+        failure = (
+            LOST
+            if end.get("lost")
+            else diagnose(
+                end["code"],
+                end.get("last_lines", ()),
+                error=end.get("error"),
+                timed_out=end.get("timed_out", False),
+                stopped=stopped,
+                out_of_memory=end.get("out_of_memory", False),
+                timeout=running.timeout,
+            )
         )
         lines = tuple(end.get("last_lines", ()))
         looked_for = running.collector.looked_for
@@ -274,8 +294,6 @@ def _token(context: TrialContext) -> str:
 def _lost(running: _Running) -> dict[str, Any]:
     return {
         "key": _key(running.context),
-        "code": None,
-        "error": "the process that watched it was killed",
         "ended": time.time(),
         "lost": True,
     }
@@ -288,6 +306,43 @@ def _end(running: _Running) -> dict[str, Any] | None:
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return end if end["key"] == _key(running.context) else None
+
+
+def _found(running: _Running, pid: int, began: str | None) -> bool:
+    """Whether a trial that a killed runner meant to start has ended, or is among those that its keeper watches.
+
+    The runner may have been killed between its word in the journal and its order. An order that was sent is carried out
+    at once; a moment of patience tells the two apart.
+    """
+    for _ in range(20):
+        if _end(running) is not None:
+            return True
+        if not _alive(pid, began):
+            return _end(running) is not None
+        if _watches(pid, _token(running.context)):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _watches(pid: int, token: str) -> bool:
+    """Whether a keeper has a child of this trial, or one of which that cannot be told."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return True
+    marks = [_mark_of(int(child)) for child in children]
+    return token in marks or None in marks
+
+
+def _mark_of(pid: int) -> str | None:
+    """The mark of the trial that a process belongs to; None if it shows none."""
+    prefix = f"{keeper.MARK}=".encode()
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return next((one[len(prefix) :].decode() for one in variables if one.startswith(prefix)), None)
 
 
 def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
@@ -310,11 +365,10 @@ def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
 
 def _signal_processes(running: _Running, number: int) -> None:
     """Signal all processes of a trial that is not our keeper's, wherever they have gone; they carry its mark."""
-    mark = f"{keeper.MARK}={_token(running.context)}\0".encode()
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if mark in path.read_bytes():
-                os.kill(int(path.parent.name), number)
+    for path in Path("/proc").glob("[0-9]*"):
+        if _mark_of(int(path.name)) == _token(running.context):
+            with contextlib.suppress(OSError):
+                os.kill(int(path.name), number)
 
 
 def _began(pid: int) -> str | None:
