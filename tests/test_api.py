@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import tuneport as tp
-from tuneport import errors
+from tuneport import api, errors
 
 
 @pytest.fixture(autouse=True)
@@ -224,9 +224,10 @@ def test_an_interrupted_tune_is_resumed_by_its_reference() -> None:
             time.sleep(1)
         return x
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         tp.tune(objective, parameters=[tp.Float("x", 0, 1)], max_trials=5, algorithm=tp.Random(seed=1))
     (result,) = tp.runs()
+    assert str(caught.value) == f"interrupted; go on with tuneport.tune(..., resume={result.ref!r})"
     assert result.state is tp.RunState.INTERRUPTED
     with pytest.raises(errors.ConflictError, match="tunes a function"):
         tp.resume(result.ref)
@@ -237,3 +238,112 @@ def test_an_interrupted_tune_is_resumed_by_its_reference() -> None:
     assert best == result.best
     assert calls[2] == calls[3], "only what was cut off ran again"
     assert len(calls) == 6
+
+
+def test_a_tune_is_not_resumed_with_other_arguments() -> None:
+    def objective(x: float) -> float:
+        calls.append(x)
+        if len(calls) == 1:
+            os.kill(os.getpid(), 2)
+            time.sleep(0.5)
+        return x
+
+    calls: list[float] = []
+    arguments = {"parameters": [tp.Float("x", 0, 1)], "algorithm": tp.Random(seed=1), "max_trials": 3}
+    with pytest.raises(KeyboardInterrupt):
+        tp.tune(objective, **arguments)  # type: ignore[arg-type]
+    (before,) = tp.runs()
+    others = {
+        "/study/parameters": {"parameters": [tp.Float("x", 0, 2)]},
+        "/study/objectives": {"goal": "maximize"},
+        "/study/algorithm": {"algorithm": tp.Random(seed=2)},
+        "/budget/max_trials": {"max_trials": 4},
+        "/budget/max_seconds": {"max_seconds": 100},
+    }
+    for pointer, other in others.items():
+        with pytest.raises(errors.JobError, match="cannot be resumed") as caught:
+            tp.tune(objective, **(arguments | other), resume=before.ref)  # type: ignore[arg-type]
+        assert [problem.pointer for problem in caught.value.problems] == [pointer]
+    assert tp.runs() == [before]
+    assert len(calls) == 1
+    tp.tune(objective, **arguments, resume=before.ref)  # type: ignore[arg-type]
+    assert len(calls) == 4
+
+
+def test_sys_exit_and_strange_words_in_a_function_fail_only_their_trial() -> None:
+    def objective(n: int) -> float:
+        if n == 1:
+            sys.exit("bye")
+        if n == 2:
+            raise ValueError("lone \ud800")
+        return 1.0
+
+    assert tp.tune(objective, [tp.Int("n", 1, 3)], algorithm=tp.Grid()).parameters == {"n": 3}
+    failures = [trial.failure for trial in tp.runs()[0].trials if trial.failure]
+    assert [failure.kind for failure in failures] == [tp.FailureKind.CODE, tp.FailureKind.CODE]
+    assert failures[0].message == "SystemExit: bye"
+
+
+def test_what_is_no_job_is_told_by_its_type() -> None:
+    for verb in (tp.run, tp.submit, api.check):
+        with pytest.raises(errors.JobError, match=r"must be a TuningJob .*read_job.*, not str"):
+            verb("job.yaml")  # type: ignore[operator]
+    with pytest.raises(errors.JobError, match="must be a function, not int"):
+        tp.tune(3, [tp.Float("x", 0, 1)])  # type: ignore[arg-type]
+    for verb in (tp.attach, tp.resume):
+        with pytest.raises(TypeError, match=r"must be text .*, not int"):
+            verb(3)
+    assert not Path(".tuneport").exists()
+
+
+def test_a_mapping_runs_as_the_job_that_it_says() -> None:
+    data = job().model_dump(mode="json")
+    run = tp.run(data)
+    assert run.state is tp.RunState.SUCCEEDED
+    assert run.job == job()
+    with pytest.raises(errors.JobError, match="job 'Api Test' cannot run here") as caught:
+        tp.run(data | {"budget": {"max_trials": 0}, "trial": {"command": ["no-such-program"]}})
+    pointers = {problem.pointer for problem in caught.value.problems}
+    assert pointers >= {"/budget/max_trials", "/trial/command/0"}
+    assert len(tp.runs()) == 1
+
+
+def test_a_run_of_another_registered_backend_is_not_looked_for_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tp.run(job(max_trials=1))
+    info = tmp_path / "site" / "third-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tuneport.backends]\nthird = third_backend:BACKEND\n")
+    (tmp_path / "site" / "third_backend.py").write_text(
+        "from tuneport.backends.local import BACKEND as local\n"
+        "class BACKEND:\n    name, protocol_version, settings_type = 'third', 1, local.settings_type\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    for verb in (tp.attach, tp.resume):
+        with pytest.raises(errors.BackendNotFoundError, match="cannot run jobs on 'third' yet"):
+            verb(run.ref.replace("local:", "third:"))
+
+
+def test_only_the_configured_workspace_may_be_missing(tmp_path: Path) -> None:
+    assert tp.runs() == []
+    with pytest.raises(errors.RunNotFoundError, match="no workspace"):
+        tp.runs(workspace=tmp_path / "nowhere")
+
+
+def test_handles_of_one_run_are_equal(tmp_path: Path) -> None:
+    run, other = tp.run(job(max_trials=1)), tp.run(job(max_trials=1))
+    assert run == tp.attach(run.ref)
+    assert len({run, tp.attach(run.ref, workspace=tmp_path / ".tuneport"), other}) == 2
+    assert run != other
+    assert run != run.ref
+
+
+def test_a_stop_right_after_submit_is_not_lost() -> None:
+    for _ in range(3):
+        run = tp.submit(job("print('loss=1', flush=True); time.sleep(60)"))
+        run.stop()
+        assert run.wait(timeout=30).state is tp.RunState.STOPPED
+        time.sleep(1.0)
+        assert run.state is tp.RunState.STOPPED
