@@ -4,6 +4,7 @@ import math
 import random
 import statistics
 import time
+import tracemalloc
 
 import pytest
 
@@ -14,7 +15,7 @@ from tuneport.model.study import Asha, AutoStopping, CurveStopping, Hyperband, M
 from tuneport.search.protocols import Decision
 from tuneport.search.schedulers import make_scheduler
 from tuneport.search.schedulers.hyperband import bracket
-from tuneport.search.study import Study
+from tuneport.search.study import Restarted, Study
 
 from .spaces import spec
 
@@ -157,6 +158,82 @@ def test_median_against_a_plain_reading_of_the_rule(rule_name):
         assert (rule.report(trial, step, curve[-1][1]) is STOP) == expected
         stops += expected
     assert stops > 30
+
+
+@pytest.mark.parametrize("most", [0, 3])
+@pytest.mark.parametrize("rule_name", ["vizier", "sagemaker"])
+def test_median_is_the_same_without_columns(rule_name, most, monkeypatch):
+    """Columns are a shortcut only, also when trials restart and repeat steps."""
+
+    def said():
+        rng, rule, at, decisions = random.Random(7), scheduler(MedianStopping(rule=rule_name, min_trials=2)), {}, []
+        ended = set()
+        for _ in range(1500):
+            trial, chance = rng.randint(1, 30), rng.random()
+            if trial in ended:
+                continue
+            if chance < 0.03:
+                rule.restarted(trial)
+                at.pop(trial, None)
+            elif chance < 0.05:
+                ended.add(trial)
+                rule.ended(trial, TrialState.SUCCEEDED)
+            else:
+                at[trial] = max(0, at.get(trial, 0) + rng.randint(-1, 3))
+                decisions.append(rule.report(trial, at[trial], trial % 4 + rng.random()))
+        return decisions
+
+    usual = said()
+    monkeypatch.setattr("tuneport.search.schedulers.median._MOST_COLUMNS", most)
+    assert said() == usual
+    assert STOP in usual
+
+
+@pytest.mark.parametrize("rule_name", ["vizier", "sagemaker"])
+def test_median_at_distinct_steps_takes_little_memory(rule_name):
+    rule = scheduler(MedianStopping(rule=rule_name))
+    rng = random.Random(0)
+    tracemalloc.start()
+    for trial in range(1, 101):
+        finish(rule, trial, [rng.random() for _ in range(100)], steps=[100 * k + trial for k in range(100)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000  # 10,000 reports
+    assert not rule._columns
+
+
+def test_median_forgets_a_restarted_trial():
+    for rule_name in ("vizier", "sagemaker"):
+        rule = scheduler(MedianStopping(rule=rule_name, min_trials=1))
+        finish(rule, 1, [5, 5, 5])
+        assert feed(rule, 2, [1, 1, 9])[:2] == [GO, GO]
+        rule.restarted(2)
+        assert feed(rule, 2, [6]) == [STOP]  # its best of 1 is gone
+        rule.restarted(2)
+        assert feed(rule, 3, [5]) == [GO]
+
+
+def test_a_restarted_trial_is_judged_at_rungs_again():
+    for rule in (scheduler(Asha(reduction_factor=2)), scheduler(algorithm=Hyperband(reduction_factor=2))):
+        assert feed(rule, 1, [1, 1]) == [GO, GO]
+        assert feed(rule, 2, [0]) == [GO]
+        rule.restarted(2)
+        assert feed(rule, 2, [9]) == [STOP]
+        rule.restarted(1)
+        rule.ended(1, TrialState.FAILED)
+    rule = scheduler()
+    rule.restarted(1)
+    assert feed(rule, 1, [1]) == [GO]
+
+
+def test_a_study_tells_its_scheduler_of_restarts():
+    study = Study(spec(X, early_stopping=Asha(reduction_factor=2)), seed=0)
+    study.ask()
+    study.ask()
+    assert study.report(1, {"loss": 1.0}) is GO
+    assert study.report(2, {"loss": 0.0}) is GO
+    study.apply(Restarted(2))
+    assert study.report(2, {"loss": 9.0}) is STOP
 
 
 def test_asha():

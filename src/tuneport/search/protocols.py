@@ -78,6 +78,13 @@ class Scheduler(Protocol):
         """
         ...
 
+    def restarted(self, trial: int) -> None:
+        """Forget where a running trial stands: a new attempt of it begins, and is judged from its first step on.
+
+        What the old attempt left to measure others by may stay.
+        """
+        ...
+
     def ended(self, trial: int, state: TrialState) -> None:
         """Take note that a trial ended."""
         ...

@@ -326,6 +326,7 @@ class Study:
         progress = self._open(event.trial)
         progress.measurements.clear()
         progress.reports, progress.decision = 0, Decision.CONTINUE
+        self._scheduler.restarted(event.trial)
         return progress.decision
 
     def _ended(self, event: Ended) -> Decision:

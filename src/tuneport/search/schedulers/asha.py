@@ -43,6 +43,10 @@ class AshaScheduler:
         self._next[trial] = rung
         return Decision.COMPLETE if step >= self._max else decision
 
+    def restarted(self, trial: int) -> None:
+        """The new attempt is judged at every rung again; what the old one left there stays. See `Scheduler`."""
+        self._next.pop(trial, None)
+
     def ended(self, trial: int, state: TrialState) -> None:
         """Forget where the trial stood; what it left at the rungs stays. See `Scheduler.ended`."""
         del state

@@ -43,11 +43,17 @@ class HyperbandScheduler:
             self._bracket_of[trial] = bracket(trial, self._min, self._learned, self._factor)
         return self._halving(self._bracket_of[trial]).report(trial, step, loss)
 
+    def restarted(self, trial: int) -> None:
+        """The trial keeps its bracket, which judges it anew; see `Scheduler.restarted`."""
+        self._steps.pop(trial, None)
+        if trial in self._bracket_of:
+            self._halving(self._bracket_of[trial]).restarted(trial)
+
     def ended(self, trial: int, state: TrialState) -> None:
         """Learn from the length of trials that ran to their end; see `Scheduler.ended`."""
         if trial in self._bracket_of:
             self._halving(self._bracket_of.pop(trial)).ended(trial, state)
-            steps = self._steps.pop(trial)
+            steps = self._steps.pop(trial, 0)
             if self._max is None and state is TrialState.SUCCEEDED:
                 self._learned = max(self._learned, steps)
 

@@ -14,5 +14,8 @@ class NoStopping:
         del trial, step, loss
         return Decision.CONTINUE
 
+    def restarted(self, trial: int) -> None:
+        """Takes no note; see `Scheduler.restarted`."""
+
     def ended(self, trial: int, state: TrialState) -> None:
         """Takes no note; see `Scheduler.ended`."""
