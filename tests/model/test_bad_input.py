@@ -274,3 +274,55 @@ def test_a_dense_net_of_conditions_is_checked_at_once():
         "objectives": job()["study"]["objectives"],
     }
     assert len(TuningJob.model_validate(job(study=study)).study.parameters) == 81
+
+
+SECRET_NAMES = [
+    *("password", "DB_PASSWORD", "db.passwd", "client_secret", "api_key", "apiKey", "OPENAI_API_KEY", "access-key"),
+    *("AWS_SECRET_ACCESS_KEY", "private_key", "auth_token", "authToken", "accesstoken", "HF_TOKEN", "github_token"),
+]
+PLAIN_NAMES = [
+    *(
+        "lr",
+        "max_tokens",
+        "num_tokens",
+        "token_dim",
+        "tokenizer",
+        "tokenizer_name",
+        "mask_token",
+        "pad_token",
+        "key_dim",
+    ),
+    *("eos_token", "decoder_start_token", "placeholder_token", "token", "key", "PASSWORD_FILE", "secretary", "keyword"),
+    *("secret_free", "PATH", "passwordless", "public_key"),
+]
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES)
+def test_credentials_by_name_are_refused(name):
+    hint = "export it in the environment in which tuneport runs"
+    wrong = {"parameters": {name: "x"}, "args": [f"--{name}=x"], "command": ["run", f"-{name}=x"]}
+    places = {f"/trial/parameters/{name}", "/trial/args/0", "/trial/command/1"}
+    if name.replace("_", "").isalnum():
+        wrong["env"] = {name: "x"}
+        places.add(f"/trial/env/{name}")
+    found = problems(job(trial=wrong))
+    assert {place for place, problem in found.items() if hint in problem.message} == places
+
+
+@pytest.mark.parametrize("name", PLAIN_NAMES)
+def test_names_of_hyperparameters_are_no_credentials(name):
+    assert TrialSpec(command=["run"], parameters={name: "x"}, args=[f"--{name}=x"], env={name: "x"})
+
+
+@pytest.mark.parametrize("value", ["", "true", "0", "$HF_TOKEN", "${HF_TOKEN}", "${{ secrets.TOKEN }}", "$(token)"])
+def test_references_and_switches_are_no_credentials(value):
+    assert TrialSpec(command=["run"], env={"HF_TOKEN": value}, args=["--use-auth-token", f"--api-key={value}"])
+
+
+def test_numbers_under_the_name_of_a_credential_pass():
+    assert TrialSpec(command=["run"], parameters={"auth_token": True, "password": 3, "secret": 0.5})
+
+
+def test_credentials_in_the_environment_of_a_job_are_refused():
+    found = problems(job(trial={"command": ["x"], "env": {"ANY": "AKIA0123456789ABCDEF"}}))
+    assert list(found) == ["/trial/env/ANY"]

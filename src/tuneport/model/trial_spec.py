@@ -28,6 +28,22 @@ SECRET = re.compile(
 )
 """What well-known credentials look like: AWS, private keys, Hugging Face, GitHub, OpenAI-style, Slack, Google."""
 
+SECRET_NAME = re.compile(
+    r"(?:^|[_.-])(?:passwords?|passwd|passphrase|secrets?|(?:api|access|private|secret)[_.-]?key"
+    r"|(?:auth|access|refresh|bearer)token"
+    r"|(?!(?:pad|eos|bos|unk|sep|cls|mask|oov|blank|image|audio|video|text|word|class|task|lang|language|time|start|begin"
+    r"|end|stop|prefix|suffix|special|first|last|next|prev|per|by|new|placeholder|initializer|instance|trigger|register"
+    r"|dist|distillation|memory|query|prompt|system|assistant|think|source|target|sentinel|extra)[_.-])"
+    r"[a-z0-9]+[_.-]token)$",
+    re.IGNORECASE | re.ASCII,
+)
+"""What credentials are called, in words of one name; tokens of a text, such as pad_token, are none."""
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_FLAG = re.compile(r"--?([^=\s]+)=(.*)", re.DOTALL)
+_NO_SECRET = re.compile(r"\s*|true|false|yes|no|none|null|[01]|\$\w+|\$?\$\{.*\}|\$\(.*\)", re.IGNORECASE)
+"""Values that are no secrets, whatever their name: nothing, switches, and references such as ${TOKEN}."""
+_WAY_FOR_SECRETS = "export it in the environment in which tuneport runs; trials on this machine inherit it"
+
 
 def parse_size(value: Any) -> Any:
     """Bytes of a size such as 1073741824, "64GiB", "1.5 GB" or "512Mi"."""
@@ -214,14 +230,26 @@ class TrialSpec(Word):
 
 
 def _secret_flaws(fields: Mapping[str, Any]) -> Iterator[Flaw]:
-    places: list[tuple[tuple[int | str, ...], Any]] = [
-        *((("parameters", name), value) for name, value in (fields.get("parameters") or {}).items()),
-        *((("args", index), value) for index, value in enumerate(fields.get("args") or ())),
-        *((("command", index), value) for index, value in enumerate(fields.get("command") or ())),
-    ]
-    for location, value in places:
-        if isinstance(value, str) and SECRET.search(value):
-            yield Flaw("looks like a credential; pass secrets to the trial by its environment or identity", *location)
+    for location, name, value in _values(fields):
+        if isinstance(value, str) and (SECRET.search(value) or _is_secret(name, value)):
+            yield Flaw(f"looks like a credential; {_WAY_FOR_SECRETS}", *location)
+
+
+def _values(fields: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str, Any]]:
+    """Place, name and value of all that a trial is given; the name is empty where there is none."""
+    for part in ("parameters", "env"):
+        for name, value in (fields.get(part) or {}).items():
+            yield (part, name), name, value
+    for part in ("args", "command"):
+        for index, word in enumerate(fields.get(part) or ()):
+            flag = _FLAG.fullmatch(word) if isinstance(word, str) else None
+            yield (part, index), flag[1] if flag else "", flag[2] if flag else word
+
+
+def _is_secret(name: Any, value: str) -> bool:
+    """Whether a name such as DB_PASSWORD, api-key or authToken says that the value is a credential."""
+    named = isinstance(name, str) and SECRET_NAME.search(_HUMP.sub("_", name[-_LONGEST:]))
+    return bool(named) and not _NO_SECRET.fullmatch(value)
 
 
 MetricFunction: TypeAlias = Callable[..., Any]
