@@ -15,7 +15,8 @@ One file, standard library only, Python 3.7 or later: copy it next to your train
     model.save(trial.model_dir())
 
 A plain function can be a trial as well: ``python -m tuneport_trial package.module:function`` calls it with the
-parameters and reports what it returns: a number is the primary objective, a mapping is metrics by name.
+parameters and reports what it returns: a number is the primary objective, a mapping is metrics by name. If it
+yields, every value is reported as a step.
 
 The host is found by its environment, at first use: tuneport on this machine, Vertex AI, SageMaker, ModelArts, or none
 (then parameters are read from the command line and metrics are printed). docs/trial-protocol.md says what is read and
@@ -39,7 +40,7 @@ import time
 TYPE_CHECKING = False  # typing's own constant would cost the import of typing
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any, Callable
+    from typing import Any, Callable, Generator
 
 __all__ = ["checkpoint_dir", "data_dir", "host", "model_dir", "params", "pattern", "report", "reset", "should_stop"]
 
@@ -71,9 +72,10 @@ def report(step: int | None = None, **metrics: Any) -> None:
     if not metrics:
         raise ValueError("report() needs at least one metric, such as report(step=3, accuracy=0.9)")
     for name in metrics:
-        if not name or name in RESERVED or re.search(r"[\s=]", name):
+        if not name or name in RESERVED or re.search(r"[\s=\ud800-\udfff]", name):
             raise ValueError(
-                "%r cannot name a metric: white space, '=' and %s are not allowed" % (name, sorted(RESERVED))
+                "%r cannot name a metric: white space, '=', surrogates and %s are not allowed"
+                % (name, sorted(RESERVED))
             )
     values = {name: _number("metric %r" % name, value) for name, value in metrics.items()}
     _host().report(None if step is None else _whole(step), values)
@@ -467,6 +469,23 @@ def _call(function: Callable[..., Any], values: dict[str, Any]) -> Any:
     return function(**values)
 
 
+def _report_each(values: Generator[Any, None, Any]) -> None:
+    """Report what a generator yields as steps 1, 2, ..., until it ends or this trial was asked to end."""
+    should_stop()  # from here on, the signal waits for the end of a step
+    for step, value in enumerate(values, start=1):
+        _report_result(value, step)
+        if should_stop():
+            values.close()
+            return
+
+
+def _report_result(result: Any, step: int | None = None) -> None:
+    """Report metrics by name, or a number as the primary objective; None is nothing to report."""
+    if result is not None:
+        metrics = result if hasattr(result, "items") else {_host().objective(): result}
+        report(**{"step": step, **metrics})
+
+
 def _main(argv: list[str]) -> None:
     module, _, path = argv[0].partition(":") if argv else ("", "", "")
     if not module or not path:
@@ -477,10 +496,10 @@ def _main(argv: list[str]) -> None:
     for name in path.split("."):
         function = getattr(function, name)
     result = _call(function, params())
-    if hasattr(result, "items"):
-        report(**result)
-    elif result is not None:
-        report(**{_host().objective(): result})
+    if hasattr(result, "send") and hasattr(result, "close"):
+        _report_each(result)
+    else:
+        _report_result(result)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The launch contracts: as data, and by running real trainers under every one of them."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -216,9 +217,13 @@ def test_variables_of_every_contract(host, tmp_path):
 
     assert "OMP_NUM_THREADS" not in env()
     assert env(resources={"cpus": 2})["OMP_NUM_THREADS"] == "2"
+    part = CONTRACTS[host](replace(context(tmp_path, resources={"cpus": 0.5}), cpus=0)).env
+    assert part["OMP_NUM_THREADS"] == "1"
+    assert part.get("SM_NUM_CPUS", "1") == "1"
     asked = env(resources={"cpus": 2}, env={"OMP_NUM_THREADS": "1", "KEY": "value"})
     assert (asked["OMP_NUM_THREADS"], asked["KEY"], asked["PYTHONUNBUFFERED"]) == ("1", "value", "1")
     assert env(module="m", package="src")["PYTHONPATH"] == f"{tmp_path}/src"
+    assert env(module="m", package="src", env={"PYTHONPATH": "/lib"})["PYTHONPATH"] == f"{tmp_path}/src:/lib"
     assert "PYTHONPATH" not in env(module="m", package="gs://bucket/p.tar.gz")
     assert "CUDA_VISIBLE_DEVICES" not in env()
 
@@ -370,7 +375,8 @@ def test_parsers_take_any_line(line):
         assert report is None or report.metrics
         if report is not None:
             assert all(type(value) is float for value in report.metrics.values())
-            assert report.step is None or type(report.step) is int
+            assert all(re.fullmatch(r"[^\s=\ud800-\udfff]+", name) for name in report.metrics)
+            assert report.step is None or (type(report.step) is int and 0 <= report.step < 2**63)
 
 
 @pytest.mark.parametrize("line", ["[" * 100_000, '{"metrics": {"a": %s}}' % ("9" * 5000), '{"a": "1', "[]", "NaN", ""])
@@ -383,6 +389,35 @@ def test_local_lines():
     line = '{"time": 5.5, "step": 2, "metrics": {"a": 1, "b": "nan", "c": "-inf", "d": null, "e": true, "f": "x"}}'
     report = local.parse_report(line)
     assert str(report) == str(Reported({"a": 1.0, "b": float("nan"), "c": float("-inf")}, step=2, time=5.5))
+
+
+@pytest.mark.parametrize(
+    ("step", "read"),
+    [
+        ("0", 0),
+        ("3.0", 3),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), None),
+        ("-1", None),
+        ("1.5", None),
+        ("1e30", None),
+    ],
+)
+def test_steps_of_local_lines(step, read):
+    assert local.parse_report(f'{{"step": {step}, "metrics": {{"a": 1}}}}') == Reported({"a": 1.0}, step=read)
+
+
+@pytest.mark.parametrize("step", ["true", "[]", "NaN", '"1_0"', '" 1"', "null"])
+def test_steps_of_local_lines_that_are_none(step):
+    assert local.parse_report(f'{{"step": {step}, "metrics": {{"a": 1}}}}') == Reported({"a": 1.0})
+
+
+def test_metrics_that_are_none_are_passed_over():
+    names = {"a": 1, "": 1, "b c": 1, "d=": 1, "\ud800": 1, "e\n": 1, "é": 2}
+    assert local.parse_report(json.dumps({"metrics": names})).metrics == {"a": 1.0, "é": 2.0}
+    numbers = {"a": "1_0", "b": " 1", "c": "0x1", "d": "", "e": "1e3", "f": "-.5", "g": "\u0661", "h": "Infinity"}
+    assert local.parse_report(json.dumps({"metrics": numbers})).metrics == {"e": 1e3, "f": -0.5, "h": float("inf")}
+    assert local.parse_report('{"metrics": {"a b": 1}}') is None
 
 
 def test_hypertune_lines():

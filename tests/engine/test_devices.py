@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,13 +14,18 @@ from hypothesis import strategies as st
 
 from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.launch import launch
-from tuneport.engine.devices import Device, Lease, Pool, discover
+from tuneport.engine.devices import Device, Lease, Pool, discover, processors
 from tuneport.errors import DeviceError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult
 from tuneport.model.trial_spec import Resources
 
 GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 def pool(resources: Resources, count: int = 2, memory: int | None = None) -> Pool:
@@ -102,6 +110,78 @@ def test_a_lease_taken_over_from_another_runner_counts() -> None:
 
 def test_declared_devices_stand_for_real_ones() -> None:
     assert [device.id for device in discover(3)] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [("2,3", ["2", "3"]), ("5, 6,7", ["5", "6"]), ("GPU-ab", ["GPU-ab"]), ("", []), ("1,-1,2", ["1"]), ("4,4", ["4"])],
+)
+def test_declared_devices_are_the_first_visible_ones(
+    monkeypatch: pytest.MonkeyPatch, visible: str, expected: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [device.id for device in discover(2)] == expected
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two GPUs, of which the second has one MIG device and room for another; handles are UUIDs."""
+
+    class NVMLError(Exception):
+        pass
+
+    def part(handle: str, index: int) -> str:
+        if index:
+            raise NVMLError
+        return "MIG-22"
+
+    def most(handle: str) -> int:
+        if handle == "GPU-aa11":
+            raise NVMLError
+        return 2
+
+    fake = ModuleType("pynvml")
+    fake.__dict__.update(
+        NVMLError=NVMLError,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=["GPU-aa11", "GPU-bb22"].__getitem__,
+        nvmlDeviceGetMaxMigDeviceCount=most,
+        nvmlDeviceGetMigDeviceHandleByIndex=part,
+        nvmlDeviceGetUUID=str.encode,
+        nvmlDeviceGetName=lambda handle: f"name of {handle}",
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=10 * GIB if "MIG" in handle else 80 * GIB),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+
+
+@pytest.mark.usefixtures("nvml")
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, {"0": "GPU-aa11", "1": "GPU-bb22"}),
+        ("1", {"1": "GPU-bb22"}),
+        ("1,0", {"1": "GPU-bb22", "0": "GPU-aa11"}),
+        ("GPU-bb22,7", {"GPU-bb22": "GPU-bb22"}),
+        ("GPU-aa", {"GPU-aa": "GPU-aa11"}),
+        ("MIG-22", {"MIG-22": "MIG-22"}),
+        ("GPU-cc,MIG-3", {}),
+        ("", {}),
+    ],
+)
+def test_visible_devices_are_found_by_index_and_by_uuid(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, expected: dict[str, str]
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = discover()
+    assert [(device.id, device.name) for device in found] == [(name, f"name of {expected[name]}") for name in expected]
+    assert all(device.memory == (10 if device.id.startswith("MIG") else 80) * GIB for device in found)
+
+
+def test_processors() -> None:
+    assert 1 <= processors() <= (os.cpu_count() or 1)
 
 
 def test_trials_see_their_devices_and_no_others(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tuneport.engine.devices import Device
+from tuneport.engine.devices import Device, processors
 from tuneport.engine.preflight import local_problems
 from tuneport.model.job import Budget
 from tuneport.model.trial_spec import Input, Resources, TrialSpec
@@ -29,6 +28,20 @@ def test_programs(tmp_path: Path) -> None:
     for command in (["no-such-program"], ["run.sh"], ["./plain.txt"], ["./nothing"]):
         assert pointers(TrialSpec(command=command), tmp_path) == ["/trial/command/0"], command
     assert pointers(TrialSpec(command=["python", "missing.py"]), tmp_path) == ["/trial/command/1"]
+
+
+def test_programs_are_looked_for_on_the_path_of_the_job(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch(mode=0o755)
+    assert pointers(TrialSpec(command=["mine"], env={"PATH": str(tmp_path)}), tmp_path) == []
+    assert pointers(TrialSpec(command=["true"], env={"PATH": str(tmp_path)}), tmp_path) == ["/trial/command/0"]
+
+
+def test_files_may_be_named_by_uris(tmp_path: Path) -> None:
+    (tmp_path / "my data").mkdir()
+    uri = f"file://{tmp_path}/my%20data"
+    data = [Input(name="a", uri=uri), Input(name="b", uri="s3://bucket/data"), Input(name="c", uri=uri + "/gone")]
+    assert pointers(TrialSpec(module="m", package=uri, inputs=data), tmp_path) == ["/trial/inputs/2/uri"]
+    assert pointers(TrialSpec(module="m", package="gs://bucket/p.whl"), tmp_path) == []
 
 
 def test_packages(tmp_path: Path) -> None:
@@ -60,8 +73,8 @@ def test_data(tmp_path: Path) -> None:
         (Resources(gpu_memory="20GiB"), 4, []),
         (Resources(gpu_memory="20GiB"), 5, ["/budget/parallel_trials"]),
         (Resources(gpu_memory="80GiB"), 1, ["/trial/resources/gpu_memory"]),
-        (Resources(cpus=os.cpu_count()), 1, []),
-        (Resources(cpus=os.cpu_count()), 2, ["/budget/parallel_trials"]),
+        (Resources(cpus=processors()), 1, []),
+        (Resources(cpus=processors()), 2, ["/budget/parallel_trials"]),
     ],
 )
 def test_devices_and_processors(tmp_path: Path, resources: Resources, parallel: int, expected: list[str]) -> None:

@@ -128,7 +128,9 @@ def test_what_is_no_number_is_refused_by_name(local, value):
     assert not Path(local["report"]).exists()
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a=b", "a\n", "trial", "timestamp", "global_step", "checkpoint_path"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a=b", "a\n", "\ud800", "trial", "timestamp", "global_step", "checkpoint_path"]
+)
 def test_names_that_some_host_cannot_write_are_refused_everywhere(name):
     with pytest.raises(ValueError, match="cannot name a metric"):
         trial.report(**{name: 1.0})
@@ -451,6 +453,19 @@ def nothing(**values): t.report(step=1, accuracy=0.25)
 def both(**values):
     t.report(step=1, accuracy=0.25)
     return 0.5
+def each(lr):
+    yield lr
+    yield None
+    yield {"accuracy": lr / 2, "loss": 1}
+def asked(lr):
+    import os, signal
+    try:
+        yield 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield 2
+        print("not reached")
+    finally:
+        print("closed")
 def text(**values): return "0.9"
 def broken(**values): raise RuntimeError("out of luck")
 
@@ -481,10 +496,12 @@ def function(tmp_path):
         ("nothing", "tuneport: step=1 accuracy=0.25\n"),
         ("both", "tuneport: step=1 accuracy=0.25\ntuneport: accuracy=0.5\n"),
         ("Model.run", "tuneport: accuracy=0.75\n"),
+        ("each", "tuneport: step=1 accuracy=0.5\ntuneport: step=3 accuracy=0.25 loss=1.0\n"),
+        ("asked", "tuneport: step=1 accuracy=1.0\ntuneport: step=2 accuracy=2.0\nclosed\n"),
     ],
 )
 def test_what_a_function_returns_is_reported(function, name, printed):
-    run = function(name, "--lr=0.5", "--n=2", TUNEPORT_OBJECTIVE="accuracy")
+    run = function(name, "--lr=0.5", *(["--n=2"] if name == "keywords" else []), TUNEPORT_OBJECTIVE="accuracy")
     assert (run.stdout, run.returncode) == (printed, 0), run.stderr
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any
 
 from tuneport.errors import DeviceError
 from tuneport.model.trial_spec import Resources, size_text
 
 _ROUNDING = 1e-9
 """Shares are floats; ten tenths make one."""
+_PART = "MIG-"
+_UUIDS = ("GPU-", _PART)
+"""What UUIDs of GPUs, and of parts of them, begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ class _Use:
 
 class Pool:
     """The devices of a run, leased to its trials; no device is ever promised beyond what it has.
+
+    Leases hold within one run: two runs at once on one machine do not know of each other. Give each its own devices
+    with CUDA_VISIBLE_DEVICES.
 
     Args:
         devices: all that may be leased.
@@ -131,24 +139,47 @@ def wanted(want: Resources) -> int:
     return 1 if 0 < want.gpus < 1 else int(want.gpus)
 
 
+def processors() -> int:
+    """How many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def discover(declared: int | None = None) -> list[Device]:
     """The GPUs that this process may use: those that NVML shows, less what CUDA_VISIBLE_DEVICES hides.
 
     Args:
         declared: so many devices instead of looking, for machines that NVML does not see; their memory is unknown.
+            They are the first ones that CUDA_VISIBLE_DEVICES names, if it is set.
     """
+    visible = _visible()
     if declared is not None:
-        return [Device(str(index)) for index in range(declared)]
-    devices = _from_nvml()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = [str(index) for index in range(declared)] if visible is None else visible[:declared]
+        return [Device(name) for name in names]
+    found = _from_nvml()
     if visible is None:
-        return devices
-    names = [name.strip() for name in visible.split(",") if name.strip()]
-    known = {device.id: device for device in devices}
-    return [known[name] for name in names if name in known]
+        return [device for uuid, device in found if not uuid.startswith(_PART)]
+    return [replace(device, id=name) for name in visible if (device := _named(name, found)) is not None]
 
 
-def _from_nvml() -> list[Device]:
+def _visible() -> list[str] | None:
+    """The names in CUDA_VISIBLE_DEVICES, up to -1, which ends them; None if it is not set."""
+    variable = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if variable is None:
+        return None
+    names = takewhile(lambda name: name != "-1", (name.strip() for name in variable.split(",")))
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _named(name: str, found: Sequence[tuple[str, Device]]) -> Device | None:
+    """The device that a name means: an index, or a UUID, of which the beginning is enough."""
+    uuid = name.startswith(_UUIDS)
+    return next((device for full, device in found if (full.startswith(name) if uuid else device.id == name)), None)
+
+
+def _from_nvml() -> list[tuple[str, Device]]:
+    """UUID and device, of the GPUs and of the parts into which some are divided."""
     try:
         import pynvml  # noqa: PLC0415 - an extra
     except ImportError:
@@ -158,13 +189,32 @@ def _from_nvml() -> list[Device]:
     except pynvml.NVMLError:
         return []
     try:
-        return [_device(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        whole = [_device(pynvml, handle, str(index)) for index, handle in enumerate(handles)]
+        return whole + [_device(pynvml, part) for handle in handles for part in _parts(pynvml, handle)]
     finally:
         pynvml.nvmlShutdown()
 
 
-def _device(nvml: object, index: int) -> Device:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)  # type: ignore[attr-defined]
-    name = nvml.nvmlDeviceGetName(handle)  # type: ignore[attr-defined]
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle).total  # type: ignore[attr-defined]
-    return Device(str(index), name if isinstance(name, str) else name.decode(), int(memory))
+def _parts(nvml: Any, handle: Any) -> Iterator[Any]:
+    """Handles of the MIG devices of a GPU."""
+    try:
+        most = nvml.nvmlDeviceGetMaxMigDeviceCount(handle)
+    except nvml.NVMLError:
+        return
+    for index in range(most):
+        try:
+            yield nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+        except nvml.NVMLError:  # there may be fewer
+            continue
+
+
+def _device(nvml: Any, handle: Any, name: str | None = None) -> tuple[str, Device]:
+    """UUID and device of a handle; without a name, the device is called by its UUID."""
+    uuid = _text(nvml.nvmlDeviceGetUUID(handle))
+    memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
+    return uuid, Device(name or uuid, _text(nvml.nvmlDeviceGetName(handle)), memory)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode()

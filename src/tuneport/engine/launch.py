@@ -99,6 +99,9 @@ LaunchContract: TypeAlias = Callable[[TrialContext], Launch]
 """Describes a trial's process as one host would start it. Pure."""
 
 
+PYTHON = frozenset({"python", "python3"})
+"""Programs that mean the interpreter of the settings."""
+
 PRINTED = r"tuneport:.* {metric}=(\S+)"
 """Finds a metric in the lines that tuneport_trial prints where its host reads output; the same text as there."""
 
@@ -116,7 +119,7 @@ def program(trial: TrialContext) -> list[str]:
         words = [trial.python, "-m", spec.module]
     elif spec.command is not None:
         words = list(spec.command)
-        if words[0] in {"python", "python3"}:
+        if words[0] in PYTHON:
             words[0] = trial.python
     else:
         problem = Problem("/trial/command", "required to run here, where images are not: say what the image runs")
@@ -146,12 +149,13 @@ def environment(trial: TrialContext) -> dict[str, str]:
     spec = trial.job.trial
     variables = {"PYTHONUNBUFFERED": "1"}  # metrics in the output count while the trial runs, not at its end
     if spec.resources.cpus is not None:
-        variables["OMP_NUM_THREADS"] = str(trial.cpus)
+        variables["OMP_NUM_THREADS"] = str(max(1, trial.cpus))
+    variables |= spec.env
     package = local_path(spec.package, trial.base) if spec.package is not None else None
     if package is not None:
-        variables["PYTHONPATH"] = package
+        variables["PYTHONPATH"] = ":".join(filter(None, (package, spec.env.get("PYTHONPATH"))))
     lease = {"CUDA_VISIBLE_DEVICES": ",".join(trial.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if trial.gpus else {}
-    return variables | spec.env | lease
+    return variables | lease
 
 
 def spoken(trial: TrialContext) -> dict[str, str]:
@@ -187,6 +191,11 @@ def local_path(uri: str, base: str) -> str | None:
     return posixpath.join(base, unquote(rest.removeprefix("localhost"))) if scheme.lower() == "file" else None
 
 
+_NUMBER = re.compile(r"[-+]?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE | re.ASCII)
+_METRIC_NAME = re.compile(r"[^\s=\ud800-\udfff]+")
+_TOO_MANY_STEPS = 2**63
+
+
 def json_object(line: str) -> dict[str, Any] | None:
     """The JSON object that a line of a report file is, or None. Total: lines may be cut off, or written by others."""
     try:
@@ -200,6 +209,8 @@ def number(value: Any) -> float | None:
     """A number, or text that spells one ("0.9", "nan", "-inf"); None for all else."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        return None
     try:
         return float(value)
     except (ValueError, OverflowError):
@@ -207,9 +218,18 @@ def number(value: Any) -> float | None:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, or text that spells one; None for all else."""
+    """A whole number from 0 and below 2**63, such as a step, or text that spells one; None for all else."""
     read = number(value)
-    return int(read) if read is not None and read.is_integer() else None
+    if read is None or not read.is_integer():
+        return None
+    exact = value if isinstance(value, int) else int(read)
+    return exact if 0 <= exact < _TOO_MANY_STEPS else None
+
+
+def measured(entries: Mapping[str, Any]) -> dict[str, float]:
+    """The entries that are metrics: numbers, by names that `tuneport_trial.report` would take."""
+    named = {name: number(value) for name, value in entries.items() if _METRIC_NAME.fullmatch(name)}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def moment(value: Any) -> float | None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tuneport.engine.devices import Device, Pool
+from tuneport.engine.devices import Device, Pool, processors
+from tuneport.engine.launch import PYTHON, local_path
 from tuneport.errors import DeviceError, Problem
 from tuneport.model.job import Budget
 from tuneport.model.trial_spec import Resources, TrialSpec
-
-PYTHON = ("python", "python3")
-"""Programs that mean the interpreter of the settings."""
 
 
 def local_problems(
@@ -32,20 +29,21 @@ def local_problems(
         return
     yield from _program_problems(trial, base)
     for index, channel in enumerate(trial.inputs):
-        path = channel.uri.removeprefix("file://")
-        if "://" not in path and not (base / path).exists():
-            yield Problem(f"/trial/inputs/{index}/uri", f"there is nothing at {base / path}")
+        path = local_path(channel.uri, str(base))
+        if path is not None and not Path(path).exists():
+            yield Problem(f"/trial/inputs/{index}/uri", f"there is nothing at {path}")
     yield from _device_problems(trial.resources, budget.parallel_trials if budget else 1, devices)
 
 
 def _program_problems(trial: TrialSpec, base: Path) -> Iterator[Problem]:
-    if trial.package is not None:
-        yield from _package_problems(base / trial.package.removeprefix("file://"))
+    package = local_path(trial.package, str(base)) if trial.package is not None else None
+    if package is not None:
+        yield from _package_problems(Path(package))
     if trial.command is None:
         return
     program, *arguments = trial.command
     place = str(base / program) if "/" in program else program
-    if program not in PYTHON and shutil.which(place) is None:
+    if program not in PYTHON and shutil.which(place, path=trial.env.get("PATH")) is None:
         yield Problem("/trial/command/0", f"there is no program '{program}' on this machine")
     if program in PYTHON and arguments and arguments[0].endswith(".py") and not (base / arguments[0]).is_file():
         yield Problem("/trial/command/1", f"there is no file {base / arguments[0]}")
@@ -60,7 +58,7 @@ def _package_problems(path: Path) -> Iterator[Problem]:
 
 
 def _device_problems(resources: Resources, parallel: int, devices: Sequence[Device]) -> Iterator[Problem]:
-    cores = os.cpu_count() or 1
+    cores = processors()
     if resources.cpus is not None and resources.cpus * parallel > cores:
         yield Problem(
             "/budget/parallel_trials",

@@ -14,8 +14,8 @@ from tuneport.engine.launch import (
     flags,
     inputs,
     json_object,
+    measured,
     moment,
-    number,
     plain_text,
     program,
     results,
@@ -59,5 +59,5 @@ def parse_report(line: str) -> Reported | None:
     metrics = entry.get("metrics") if entry is not None else None
     if entry is None or not isinstance(metrics, dict):
         return None
-    read = {name: value for name, text in metrics.items() if (value := number(text)) is not None}
+    read = measured(metrics)
     return Reported(read, step=whole(entry.get("step")), time=moment(entry.get("time"))) if read else None

@@ -110,7 +110,7 @@ def _toolkit(trial: TrialContext, arguments: list[str]) -> dict[str, str]:
         "input_data_config": _channels(trial),
         "log_level": 20,
         "network_interface_name": NETWORK,
-        "num_cpus": trial.cpus,
+        "num_cpus": max(1, trial.cpus),
         "num_gpus": len(trial.gpus),
         "num_neurons": 0,
         "resource_config": _resources(trial),

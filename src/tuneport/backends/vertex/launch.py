@@ -14,8 +14,8 @@ from tuneport.engine.launch import (
     flags,
     inputs,
     json_object,
+    measured,
     moment,
-    number,
     plain_text,
     program,
     results,
@@ -42,9 +42,7 @@ def launch(trial: TrialContext) -> Launch:
 def parse_report(line: str) -> Reported | None:
     """One line of cloudml-hypertune's file, which holds one metric as text; None if it is none."""
     entry = json_object(line) or {}
-    metrics = {
-        name: value for name, text in entry.items() if name not in _FIXED and (value := number(text)) is not None
-    }
+    metrics = measured({name: text for name, text in entry.items() if name not in _FIXED})
     return Reported(metrics, whole(entry.get("global_step")), moment(entry.get("timestamp"))) if metrics else None
 
 
