@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tuneport.backends.local.client import LocalClient
-from tuneport.engine.store import Store
+from tuneport.engine.store import Event, Store
 from tuneport.errors import ConflictError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, TrialState
@@ -206,3 +207,88 @@ def test_a_workspace_can_be_copied_and_read_while_a_run_writes(
     (row,) = store.runs()
     assert sum(event.kind == "ended" for event in store.events(row.id)) == 3
     store.close()
+
+
+def test_a_watcher_learns_that_the_driver_is_gone(
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    name = client.create(make_job("time.sleep(30)", budget={"max_trials": 1}), tmp_path, "process", "test")
+    driver = start_driver(client, name)
+    changes = client.changes(name)
+    while not any(trial.state is TrialState.RUNNING for trial in next(changes).trials):
+        pass
+    driver.kill()
+    driver.wait()
+    assert [result.state for result in changes][-1] is RunState.INTERRUPTED
+    client.stop(name)
+
+
+def test_a_trial_that_was_written_down_but_never_ordered_runs_after_all(
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    """The runner dies between journal and order, while its keeper lives on for another trial."""
+    ledger = tmp_path / "ledger.txt"
+    script = LEDGER.format(ledger=str(ledger)).replace("0.7 + 0.2 * x", "4 if trial['trial'] == 1 else 0")
+    job = make_job(script, budget={"max_trials": 2, "parallel_trials": 2})
+    name = client.create(job, tmp_path, "process", "test")
+    hobbled = DRIVER.replace(
+        "client =",
+        "from tuneport.engine.executors import process\n"
+        "import os, time\n"
+        "start = process.ProcessExecutor.start\n"
+        "def die(self, context, *, timeout):\n"
+        "    if context.trial == 2: time.sleep(0.5); os.kill(os.getpid(), 9)\n"
+        "    start(self, context, timeout=timeout)\n"
+        "process.ProcessExecutor.start = die\n"
+        "client =",
+    )
+    assert subprocess.run([sys.executable, "-c", hobbled, str(client.workspace), name], check=False).returncode == -9
+    began = time.monotonic()
+    client.drive(name)
+    result = client.result(name)
+    assert [(trial.state, trial.attempt) for trial in result.trials] == [
+        (TrialState.SUCCEEDED, 1),
+        (TrialState.SUCCEEDED, 2),
+    ]
+    second = next(trial for trial in result.trials if trial.id == 2)
+    first = next(trial for trial in result.trials if trial.id == 1)
+    assert second.ended is not None
+    assert first.ended is not None
+    assert second.ended < first.ended, f"it did not wait for the other one, {time.monotonic() - began:.1f} s"
+    assert sorted(line.split()[0] for line in ledger.read_text().splitlines()) == ["began"] * 2 + ["ended"] * 2
+
+
+def test_what_was_decided_before_a_crash_stays_decided(
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    """Runner and keeper die after a trial had all its steps: it is a success, and does not run again."""
+    said = {"metrics": {"loss": 0.5}, "step": 3, "elapsed": 1.0}
+    name = client.create(make_job("sys.exit(1)", budget={"max_trials": 1}), tmp_path, "process", "test")
+    gone = {"attempt": 1, "devices": [], "share": 0.0, "memory": 0, "handle": {"keeper": 1 << 22, "began": "1"}}
+    events = [
+        Event("began"),
+        Event("asked", 1, {"parameters": {"x": 0.5}}),
+        Event("started", 1, gone),
+        Event("reported", 1, said),
+        Event("stopping", 1, {"why": "complete"}),
+    ]
+    client._store.append(name, events)
+    client.drive(name)
+    (trial,) = client.result(name).trials
+    assert (trial.state, trial.attempt, dict(trial.metrics)) == (TrialState.SUCCEEDED, 1, {"loss": 0.5})
+
+
+def test_a_run_without_its_folder_can_be_deleted(
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    name = client.create(make_job(""), tmp_path, "process", "test")
+    shutil.rmtree(client.workspace / "runs")
+    assert client.result(name).state is RunState.PENDING
+    client.delete(name)
+    assert client.runs() == []
+
+
+def test_many_processes_may_open_a_new_workspace_at_once(tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; from tuneport.engine.store import Store; Store(Path(sys.argv[1]))"
+    processes = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "new")]) for _ in range(8)]
+    assert [process.wait(60) for process in processes] == [0] * 8

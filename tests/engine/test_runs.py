@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from tuneport.backends.local.client import LocalClient
+from tuneport.engine.executors.protocols import Emitted, Exited
+from tuneport.engine.launch import Reported as Said
+from tuneport.engine.launch import TrialContext
 from tuneport.engine.store import Event
 from tuneport.errors import ConflictError, RunNotFoundError, UnknownTrialError
 from tuneport.model.job import TuningJob
@@ -272,3 +275,79 @@ for step in range(1, 100):
     assert trial.state is TrialState.SUCCEEDED
     assert trial.failure is None
     assert 3 <= len(trial.measurements) < 20
+
+
+def test_the_last_trial_still_decides(make_job: MakeJob, run: Drive) -> None:
+    study = {"objectives": (minimize("loss", target=0.0),), "algorithm": Grid(), "parameters": (Int("x", 0, 3),)}
+    assert run(make_job("print(f'loss={3 - x}')", study=study, budget={"max_trials": 4})).reason is RunReason.TARGET
+    late = "sys.exit(1) if x == 3 else print('loss=1')"
+    study = {"algorithm": Grid(), "parameters": (Int("x", 0, 3),)}
+    result = run(make_job(late, study=study, budget={"max_trials": 4, "max_failed_trials": 1}))
+    assert (result.state, result.reason) == (RunState.FAILED, RunReason.FAILURES)
+
+
+class Instant:
+    """An executor whose trials have ended, with all their reports, before anybody looks; its stops come too late."""
+
+    name = "process"
+
+    def __init__(self) -> None:
+        self._events: list[Any] = []
+
+    def handle(self) -> dict[str, Any]:
+        return {}
+
+    def start(self, context: TrialContext, *, timeout: float | None) -> None:
+        trial = context.trial
+        self._events += [Emitted(trial, Said({"loss": float(trial)}, step, time.time())) for step in range(4)]
+        self._events.append(Exited(trial, None, False, "", (), time.time()))
+
+    def adopt(self, context: TrialContext, handle: dict[str, Any], *, timeout: float | None) -> bool:
+        return False
+
+    def stop(self, trial: int) -> None:
+        pass
+
+    def wait(self, timeout: float | None) -> list[Any]:
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_trial_that_ends_by_itself_is_no_stopped_trial(
+    make_job: MakeJob, run: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneport.backends.local.client.ProcessExecutor", lambda *_, **__: Instant())
+    result = run(make_job("", study={"early_stopping": MedianStopping(min_trials=1)}, budget={"max_trials": 6}))
+    assert [trial.state for trial in result.trials] == [TrialState.SUCCEEDED] * 6
+    assert {len(trial.measurements) for trial in result.trials} == {4}
+
+
+def test_a_stopped_trial_without_a_number_is_not_the_best_of_all(make_job: MakeJob, run: Drive) -> None:
+    script = """
+n = int(os.environ["TUNEPORT_TRIAL"].split("/")[-2])
+print("loss=nan" if n == 3 else f"loss={10 - n}", flush=True)
+time.sleep(0.6 if n == 3 else 0)
+"""
+    study = {"early_stopping": MedianStopping(min_trials=2)}
+    budget = {"max_trials": 7, "max_trials_without_improvement": 3}
+    result = run(make_job(script, study=study, budget=budget))
+    assert (result.reason, len(result.trials)) == (RunReason.COMPLETED, 7)
+
+
+@pytest.mark.parametrize("selection", ["last", "best"])
+def test_a_flood_keeps_every_metric_and_the_best(make_job: MakeJob, run: Drive, selection: str) -> None:
+    script = """
+from tuneport_trial import report
+for step in range(11_000):
+    report(step=step, loss=-1.0 if step == 10_500 else 1.0)
+report(step=11_000, loss=2.0)
+report(seconds=7)
+"""
+    (trial,) = run(
+        make_job(script, study={"measurement": selection}, trial={"metrics": {}}, budget={"max_trials": 1})
+    ).trials
+    expected = {"loss": 2.0, "seconds": 7.0} if selection == "last" else {"loss": -1.0}
+    assert dict(trial.metrics) == expected

@@ -234,3 +234,46 @@ for step in range(12_000):
     assert len(trial.measurements) == 10_001
     assert trial.final_measurement is not None
     assert trial.final_measurement.step == 11_999
+
+
+def test_a_trial_that_removes_its_folder_harms_nobody(make_job: MakeJob, run: Drive) -> None:
+    script = """
+import shutil
+folder = os.path.dirname(os.environ["TUNEPORT_TRIAL"])
+if folder.endswith("/2"):
+    shutil.rmtree(folder)
+else:
+    time.sleep(0.5)
+print("loss=1")
+"""
+    result = run(make_job(script, budget={"max_trials": 3, "parallel_trials": 3}))
+    assert [(trial.state, trial.attempt) for trial in result.trials] == [(TrialState.SUCCEEDED, 1)] * 3
+
+
+def test_long_lines_and_greedy_patterns_do_not_stop_the_clock(make_job: MakeJob, run: Drive) -> None:
+    job = make_job(
+        "print(('x' * 60_000 + '\\n') * 10 + 'loss=1')",
+        trial={"metrics": {"loss": ".*loss=([0-9.]+)"}, "timeout": 10.0},
+        budget={"max_trials": 1},
+    )
+    (trial,) = run(job).trials
+    assert trial.state is TrialState.SUCCEEDED
+
+
+def test_large_orders_and_talkative_trials_do_not_wait_for_each_other(make_job: MakeJob, run: Drive) -> None:
+    job = make_job(
+        "print('loss=1 ' * 20_000, flush=True); print('loss=2')",
+        trial={"env": {"LARGE": "x" * 100_000}},
+        budget={"max_trials": 6, "parallel_trials": 3},
+    )
+    script = Path(job.trial.command[1])  # type: ignore[index]
+    script.write_text(script.read_text().replace("' * 20_000", "\\n' * 20_000"))
+    result = run(job)
+    assert [trial.metrics for trial in result.trials] == [{"loss": 2.0}] * 6
+
+
+def test_a_launch_that_cannot_be_prepared_fails_its_trial_only(make_job: MakeJob, run: Drive, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run(make_job("print('loss=1')", trial={"output": {"uri": str(tmp_path / "file" / "below")}}))
+    assert result.state in {RunState.FAILED, RunState.SUCCEEDED}
+    assert len(result.trials) == 3

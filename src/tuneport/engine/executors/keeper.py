@@ -291,8 +291,8 @@ class Keeper:
             order = json.loads(line)
             if order["do"] == "start":
                 self.start(order)
-            elif order["key"] in self.trials:
-                self.trials[order["key"]].stop()
+            else:
+                self.stop(order["key"])
 
     def start(self, order: dict[str, Any]) -> None:
         """Start a trial, or tell why it cannot be."""
@@ -306,6 +306,12 @@ class Keeper:
             return
         self.trials[trial.key] = trial
         self.selector.register(trial.output, selectors.EVENT_READ, functools.partial(self.read, trial))
+
+    def stop(self, key: str) -> None:
+        """Stop a trial, unless it has ended by itself in the meantime."""
+        self.reap()
+        if key in self.trials:
+            self.trials[key].stop()
 
     def read(self, trial: Trial) -> None:
         """Take some of a trial's output."""
