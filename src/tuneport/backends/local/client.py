@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from tuneport.backends.local.settings import LocalSettings
-from tuneport.engine.devices import Pool, discover
+from tuneport.engine.devices import Pool, discover, processors
 from tuneport.engine.engine import Engine
 from tuneport.engine.executors.function import FunctionExecutor
 from tuneport.engine.executors.process import ProcessExecutor
@@ -155,7 +155,7 @@ class LocalClient:
             pool,
             base=str((self._store.path / manifest["base"]).resolve()),
             python=manifest["python"] or sys.executable,
-            cpus=os.cpu_count() or 1,
+            cpus=processors(),
             observer=_Notifier(observer) if observer else None,
         )
         return engine, executor
