@@ -95,13 +95,13 @@ class Engine:
             self._judge()
             self._stop_what_must()
             self._fill()
+            self._save()
             self._notify()
             for event in self._executor.wait(PATIENCE):
                 if isinstance(event, Emitted):
                     self._measure(event)
                 else:
                     self._conclude(event)
-            self._save()
         self._finish()
 
     # Reading and writing the record -----------------------------------------------------------------------------
@@ -264,6 +264,8 @@ class Engine:
     def _propose(self) -> dict[str, Any] | None:
         if self._asked_all():
             return None
+        if self._record.study.adaptive:
+            self._save()  # thinking can take long enough to be killed in
         try:
             with _one_blas_thread() if self._record.study.adaptive else nullcontext():
                 return self._record.study.propose()

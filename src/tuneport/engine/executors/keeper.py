@@ -366,21 +366,23 @@ class Keeper:
 
     def tell(self, news: dict[str, Any]) -> None:
         """Have one line for the runner; it is sent as fast as the runner reads, and nothing waits for that."""
-        if not self.unsent:
-            self.selector.register(1, selectors.EVENT_WRITE, self.send)
+        waiting = bool(self.unsent)
         self.unsent += json.dumps(news).encode() + b"\n"
-        if len(self.unsent) < 1 << 16:
-            self.send()
+        if not waiting and not self.sent():
+            self.selector.register(1, selectors.EVENT_WRITE, self.send)
+
+    def sent(self) -> bool:
+        """Send what the runner takes. Returns whether that was all."""
+        with contextlib.suppress(BlockingIOError):
+            try:
+                self.unsent = self.unsent[os.write(1, self.unsent) :]
+            except BrokenPipeError:
+                self.unsent = b""  # nobody listens any more; all is in the trials' folders
+        return not self.unsent
 
     def send(self) -> None:
-        """Send what the runner takes."""
-        try:
-            self.unsent = self.unsent[os.write(1, self.unsent) :]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self.unsent = b""  # nobody listens any more; all is in the trials' folders
-        if not self.unsent:
+        """Go on sending; when all is sent, take output again."""
+        if self.sent():
             self.selector.unregister(1)
             held, self.held = self.held, []
             for trial in held:
