@@ -52,6 +52,15 @@ MARK = "TUNEPORT_TOKEN"
 """Variable by which the descendants of a trial are recognised wherever they have gone."""
 
 
+INHERITED = dict(os.environb)
+"""The runner's environment, as bytes: turning it into text and back for every trial would cost."""
+
+
+def encoded(variables: dict[str, str]) -> dict[bytes, bytes]:
+    """Variables as the system knows them."""
+    return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+
+
 class OomKills:
     """How often the kernel has killed for lack of memory: in our group if that is known, else on the machine."""
 
@@ -145,7 +154,7 @@ class Trial:
             self.process = subprocess.Popen(
                 order["argv"],
                 cwd=order["cwd"],
-                env={**os.environ, **order["env"], MARK: self.token},
+                env={**INHERITED, **encoded({**order["env"], MARK: self.token})},
                 stdin=subprocess.DEVNULL,
                 stdout=theirs,
                 stderr=theirs,
