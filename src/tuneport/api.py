@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,14 @@ if TYPE_CHECKING:
 W = TypeVar("W", TrialSpec, Budget)
 Progress = Callable[[StudyResult], None]
 Parameters = Sequence[Float | Int | Discrete | Categorical]
+
+
+_BEGIN = """
+import sys
+import tuneport
+tuneport.attach(sys.argv[1], workspace=sys.argv[2]).begin()
+"""
+"""What the process of a submitted run does: begin with it, unless somebody has stopped it in the meantime."""
 
 
 class Run:
@@ -227,7 +236,7 @@ def submit(
         BackendNotFoundError: there is no such backend.
     """
     client, name = _create(job, on, settings, base)
-    client.detach(name)
+    client.detach(name, [sys.executable, "-c", _BEGIN, name, str(client.workspace)])
     return Run(client, name)
 
 

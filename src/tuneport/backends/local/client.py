@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,11 +35,8 @@ POLL = 0.1
 """Seconds between looks at the journal of a run that another process drives."""
 UNBEGUN = 15.0
 """Seconds after which a run that nobody has begun to drive is taken for interrupted."""
-_DETACHED = """
-import sys
-from tuneport.api import attach
-attach(sys.argv[1], workspace=sys.argv[2]).begin()
-"""
+LIVE = frozenset({RunState.RUNNING, RunState.STOPPING})
+"""States that need somebody who drives the run."""
 NOTIFY = 0.1
 """Seconds between two calls of an observer; a change in between is told with the next."""
 
@@ -160,12 +157,12 @@ class LocalClient:
         )
         return engine, executor
 
-    def detach(self, run: str) -> None:
-        """Drive a run in a process of its own, which outlives this one."""
+    def detach(self, run: str, argv: Sequence[str]) -> None:
+        """Start the process that is to drive a run, in the background; it outlives this one."""
         log = self._store.folder(run) / "driver.log"
         with log.open("ab") as output:
             driver = subprocess.Popen(
-                [sys.executable, "-c", _DETACHED, run, str(self._store.path)],
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -178,19 +175,14 @@ class LocalClient:
 
     def result(self, run: str) -> StudyResult:
         """The run as it is now."""
-        driven = self._driven(run)
-        record = self._record(run)
+        record, driven = self._record(run), self._store.driven(run)
+        if record.state in LIVE and not driven:
+            record = self._record(run)  # a driver that has just ended has written all it had by now
+            driven = self._store.driven(run)  # and another one may have begun
         result = record.result(driven=driven)
         if record.state is RunState.PENDING and not driven:
             return self._unbegun(run, result)
         return result
-
-    def _driven(self, run: str) -> bool:
-        """Whether somebody drives the run, or nobody has to any more."""
-        if self._record(run).state not in {RunState.RUNNING, RunState.STOPPING}:
-            return self._store.driven(run)
-        # A driver that has ended since has written all it had by now.
-        return self._store.driven(run) or self._record(run).state.ended or self._store.driven(run)
 
     def _unbegun(self, run: str, result: StudyResult) -> StudyResult:
         """A run that nobody drives yet; after a while, that is no longer to be expected."""
@@ -217,7 +209,7 @@ class LocalClient:
             if now != seen:
                 seen = now
                 yield result
-            if result.state not in {RunState.PENDING, RunState.RUNNING, RunState.STOPPING}:
+            if result.state is not RunState.PENDING and result.state not in LIVE:
                 return
             self._check_driver(run, result)
             if until is not None and time.monotonic() >= until:
@@ -328,7 +320,7 @@ class _Notifier:
 
     def __call__(self, record: Record) -> None:
         now = time.monotonic()
-        final = record.state not in {RunState.RUNNING, RunState.STOPPING}
+        final = record.state not in LIVE
         if final or now - self._told >= NOTIFY:
             self._told = now
             self._observer(record.result(driven=True))
