@@ -86,6 +86,46 @@ class Limits:
     max_parallel_trials: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What names and places look like in a backend's own words; what looks otherwise is elsewhere and has to be mapped.
+
+    Patterns are whole-string regular expressions: "" takes nothing, ".*" all.
+
+    Attributes:
+        cloud: its name in the machine catalogue; "" has none.
+        uri: places of data.
+        image: container images.
+        machine: machine types.
+        identity: whom trials run as.
+        network: networks, subnets and security groups.
+        key: encryption keys.
+    """
+
+    cloud: str = ""
+    uri: str = ".*"
+    image: str = ".*"
+    machine: str = ".*"
+    identity: str = ".*"
+    network: str = ".*"
+    key: str = ".*"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that every job must say there, by itself or through the backend's settings.
+
+    Attributes:
+        pointer: JSON pointer of the word.
+        why: why it cannot be without.
+        hint: how to say it.
+    """
+
+    pointer: str
+    why: str
+    hint: str
+
+
 _UNLISTED = unsupported("this backend does not know it")
 _AMOUNTS: Mapping[str, tuple[str, Callable[[TuningJob], int]]] = {
     "max_parameters": ("/study/parameters", lambda job: len(job.study.parameters)),
@@ -101,6 +141,11 @@ class Capabilities:
 
     supports: Mapping[Feature, Support]
     limits: Limits = Limits()
+    home: Home = Home()
+    needs: tuple[Need, ...] = ()
+    material: tuple[str, ...] = ()
+    """Of what its documents say beyond our words, what matters when a job leaves: pointers with `*` for any one part.
+    The rest is lost without harm."""
 
     def support(self, feature: Feature) -> Support:
         """How one feature is done."""
