@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from tuneport.engine.launch import LaunchContract
+from tuneport.errors import Problem
 from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult
 from tuneport.model.word import Word
@@ -47,18 +49,51 @@ class Backend(Protocol[S_co]):
         """How parameters reach a trial there, and how metrics leave it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A native document, unwrapped and in its service's own spelling, before it is understood.
+
+    Attributes:
+        form: what kind of document it is; one of the translator's forms.
+        request: what it asks for, in canonical spelling: names, types and defaults as the translator writes them.
+        response: what the service said besides, such as states and trials; empty for a request.
+    """
+
+    form: str
+    request: Json
+    response: Json = field(default_factory=dict)
+
+
 class Translator(Protocol[S]):
     """Our words to a service's and back. Pure: no SDK, clock, file or network; arguments are never changed."""
 
-    def to_native(self, job: TuningJob, settings: S) -> Json:
-        """The request that asks the service for this job; what it has no word for is left out."""
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The kinds of documents that it writes; the first is what is submitted."""
 
-    def from_native(self, payload: Json) -> tuple[TuningJob, S]:
-        """The job that a request asks for.
+    def read(self, document: Json) -> Reading:
+        """Recognise a document, take off its wrapping, and check it by the vendor's own schema and the known rules.
 
         Raises:
-            PayloadError: the request is malformed; nothing else is ever raised.
+            PayloadError: it is malformed, with every problem; nothing else is ever raised.
         """
+
+    def write(self, reading: Reading) -> Json:
+        """The inverse of `read`: the document of that form which says this."""
+
+    def to_native(self, job: TuningJob, settings: S, form: str) -> Json:
+        """The canonical request, for this form, that asks for the job; what it has no word for is left out."""
+
+    def from_native(self, request: Json, form: str) -> tuple[TuningJob, S]:
+        """The job that a canonical request asks for.
+
+        Raises:
+            PayloadError: it makes no job.
+            JobError: likewise, found by the model itself.
+        """
+
+    def problems(self, request: Json, form: str) -> list[Problem]:
+        """Everything for which the service would refuse the request, by its schema and by its documented rules."""
 
 
 class StatusCodec(Protocol):

@@ -90,20 +90,37 @@ class Feature(StrEnum):
     TRIAL_COMMAND = auto()
     TRIAL_IMAGE = auto()
     TRIAL_IMAGE_COMMAND = auto()
+    TRIAL_IMAGE_MODULE = auto()
     TRIAL_MODULE = auto()
     TRIAL_PACKAGE_LOCAL = auto()
     TRIAL_PACKAGE_REMOTE = auto()
     TRIAL_FUNCTION = auto()
+    TRIAL_ALGORITHM = auto()
+    TRIAL_VARIANTS = auto()
+    TRIAL_VARIANT_METRIC = auto()
     TRIAL_ARGS = auto()
     TRIAL_FIXED_PARAMETERS = auto()
     TRIAL_ENV = auto()
     TRIAL_INPUTS_LOCAL = auto()
     TRIAL_INPUTS_REMOTE = auto()
+    TRIAL_INPUTS_FORMAT = auto()
+    TRIAL_INPUTS_MODE = auto()
+    TRIAL_INPUTS_SHARDED = auto()
+    TRIAL_INPUTS_WRITABLE = auto()
+    TRIAL_INPUTS_PATH = auto()
     TRIAL_OUTPUT_LOCAL = auto()
     TRIAL_OUTPUT_REMOTE = auto()
     TRIAL_TIMEOUT = auto()
     TRIAL_RETRIES = auto()
     TRIAL_SPOT = auto()
+    TRIAL_MAX_WAIT = auto()
+    TRIAL_IDENTITY = auto()
+    TRIAL_NETWORK_NAME = auto()
+    TRIAL_NETWORK_SUBNETS = auto()
+    TRIAL_NETWORK_ISOLATED = auto()
+    TRIAL_NETWORK_ENCRYPTED = auto()
+    TRIAL_ENCRYPTION_KEY = auto()
+    TRIAL_ENCRYPTION_DISK_KEY = auto()
     TRIAL_METRIC_REPORTS = auto()
     TRIAL_METRIC_PATTERNS = auto()
 
@@ -116,10 +133,14 @@ class Feature(StrEnum):
     RESOURCES_DISK = auto()
     RESOURCES_REPLICAS = auto()
     RESOURCES_MACHINE = auto()
+    RESOURCES_POOL = auto()
 
     WARM_START_TRANSFER = auto()
     WARM_START_IDENTICAL = auto()
 
+    DESCRIPTION = auto()
+    EXPERIMENT = auto()
+    EXPERIMENT_TENSORBOARD = auto()
     LABELS = auto()
     NATIVE = auto()
 
@@ -171,6 +192,8 @@ def is_remote(uri: str) -> bool:
 
 
 _REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+_IMAGE = "registry.example/train:1"
 
 _PLAINEST: dict[str, Any] = {
     "name": "specimen",
@@ -246,10 +269,10 @@ def _reported_metrics(job: TuningJob) -> Iterator[str]:
 
 
 def _running(*fields: str) -> Uses:
-    """Jobs that run a command, an image, or both: just these fields are given."""
+    """Jobs that run a command, a module or an image, or two of them: just these fields are given."""
 
     def uses(job: TuningJob) -> Iterator[str]:
-        given = {field for field in ("image", "command") if getattr(job.trial, field) is not None}
+        given = {field for field in ("image", "command", "module") if getattr(job.trial, field) is not None}
         return (f"/trial/{field}" for field in fields if given == set(fields))
 
     return uses
@@ -300,6 +323,23 @@ def _program(says: str, pointer: str, test: Test | None = None, **trial: Any) ->
     return Entry(says, _field(pointer, test), {"/trial": trial})
 
 
+def _input(says: str, field: str, value: Any, *, uri: str = "s3://bucket/train/", weight: Weight = "material") -> Entry:
+    """A property of an input."""
+    channel = {"name": "train", "uri": uri, field: value}
+    return Entry(says, _field(f"/trial/inputs/*/{field}"), {"/trial/inputs": [channel]}, weight)
+
+
+def _variants(says: str, field: str, **change: Any) -> Entry:
+    """A variant of the trial."""
+    variant = {"when": {"parameter": "x", "values": ["b"]}, **change}
+    test = None if field == "metric" else lambda condition: condition is not None
+    return Entry(
+        says,
+        _field(f"/trial/variants/*/{field}", test),
+        {"/study/parameters": [{"name": "x", **_AB}], "/trial": {"image": _IMAGE, "variants": [variant]}},
+    )
+
+
 _FLOAT = {"kind": "float", "low": 0.5, "high": 2}
 _INT = {"kind": "int", "low": 1, "high": 8}
 _DISCRETE = {"kind": "discrete", "values": [1, 2.5, 10]}
@@ -311,7 +351,6 @@ _SCORE = {"metric": "score", "goal": "maximize"}
 _SIZE = {"metric": "size", "goal": "minimize"}
 _ALGORITHM = "/study/algorithm"
 _STOPPING = "/study/early_stopping"
-_IMAGE = "registry.example/train:1"
 _F = Feature
 
 CATALOGUE: Mapping[Feature, Entry] = {
@@ -411,7 +450,12 @@ CATALOGUE: Mapping[Feature, Entry] = {
         _running("image", "command"),
         {"/trial": {"image": _IMAGE, "command": ["train"]}},
     ),
-    _F.TRIAL_MODULE: _program("an installed Python module", "/trial/module", module="train"),
+    _F.TRIAL_IMAGE_MODULE: Entry(
+        "a Python module inside a container image",
+        _running("image", "module"),
+        {"/trial": {"image": _IMAGE, "module": "train"}},
+    ),
+    _F.TRIAL_MODULE: Entry("an installed Python module", _running("module"), {"/trial": {"module": "train"}}),
     _F.TRIAL_PACKAGE_LOCAL: _program(
         "a Python package of this machine", "/trial/package", _local, module="train", package="dist/train.whl"
     ),
@@ -419,6 +463,9 @@ CATALOGUE: Mapping[Feature, Entry] = {
         "a Python package from elsewhere", "/trial/package", _remote, module="train", package="gs://bucket/train.tar.gz"
     ),
     _F.TRIAL_FUNCTION: _program("a Python function", "/trial/function", function="train:objective"),
+    _F.TRIAL_ALGORITHM: _program("an algorithm that a cloud keeps", "/trial/algorithm", algorithm="kmeans"),
+    _F.TRIAL_VARIANTS: _variants("parts of the trial that a parameter chooses", "when", image="registry.example/b:1"),
+    _F.TRIAL_VARIANT_METRIC: _variants("a metric whose name a parameter chooses", "metric", metric="b_score"),
     _F.TRIAL_ARGS: _set("arguments", "/trial/args", ["--epochs=20"]),
     _F.TRIAL_FIXED_PARAMETERS: _set("fixed parameters", "/trial/parameters", {"dropout": 0.1}),
     _F.TRIAL_ENV: _set("environment variables", "/trial/env", {"OMP_NUM_THREADS": "4"}),
@@ -432,11 +479,30 @@ CATALOGUE: Mapping[Feature, Entry] = {
         _field("/trial/inputs/*/uri", _remote),
         {"/trial/inputs": [{"name": "train", "uri": "s3://bucket/train/"}]},
     ),
+    _F.TRIAL_INPUTS_FORMAT: _input("a format of data", "content_type", "text/csv", weight="cosmetic"),
+    _F.TRIAL_INPUTS_MODE: _input("data copied, streamed or mounted", "mode", "stream"),
+    _F.TRIAL_INPUTS_SHARDED: _input("data divided among replicas", "sharded", True),
+    _F.TRIAL_INPUTS_WRITABLE: _input("data that trials may change", "writable", True, uri="nfs://10.0.0.2/data"),
+    _F.TRIAL_INPUTS_PATH: _input("data at a certain path", "path", "data", uri="nfs://10.0.0.2/data"),
     _F.TRIAL_OUTPUT_LOCAL: _set("results to a folder of this machine", "/trial/output/uri", "results", _local),
     _F.TRIAL_OUTPUT_REMOTE: _set("results to elsewhere", "/trial/output/uri", "s3://bucket/results/", _remote),
     _F.TRIAL_TIMEOUT: _set("a limit on a trial's time", "/trial/timeout", 7200),
     _F.TRIAL_RETRIES: _set("more attempts after failures", "/trial/retries", 1),
     _F.TRIAL_SPOT: _set("capacity that may be taken away", "/trial/spot", True),
+    _F.TRIAL_MAX_WAIT: _set("a limit on waiting for capacity", "/trial/max_wait", 7200),
+    _F.TRIAL_IDENTITY: _set("an identity that trials run as", "/trial/identity", "trainer"),
+    _F.TRIAL_NETWORK_NAME: _set("a private network", "/trial/network/name", "net"),
+    _F.TRIAL_NETWORK_SUBNETS: Entry(
+        "subnets and security groups",
+        lambda job: (
+            pointer for name in ("subnets", "security_groups") for pointer in _field(f"/trial/network/{name}")(job)
+        ),
+        {"/trial/network": {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}},
+    ),
+    _F.TRIAL_NETWORK_ISOLATED: _set("no connections to the outside", "/trial/network/isolated", True),
+    _F.TRIAL_NETWORK_ENCRYPTED: _set("encrypted traffic between replicas", "/trial/network/encrypted", True),
+    _F.TRIAL_ENCRYPTION_KEY: _set("an own key for what is kept", "/trial/encryption/key", "key"),
+    _F.TRIAL_ENCRYPTION_DISK_KEY: _set("an own key for disks", "/trial/encryption/disk_key", "key"),
     _F.TRIAL_METRIC_REPORTS: Entry("metrics that the trainer reports", _reported_metrics, {}),
     _F.TRIAL_METRIC_PATTERNS: _set("metrics found in the output", "/trial/metrics", {"score": "score=(\\S+)"}),
     _F.RESOURCES_GPUS: _set("GPUs", "/trial/resources/gpus", 1, lambda value: value >= 1),
@@ -448,6 +514,7 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.RESOURCES_DISK: _set("disk", "/trial/resources/disk", "100GiB"),
     _F.RESOURCES_REPLICAS: _set("several machines per trial", "/trial/resources/replicas", 2),
     _F.RESOURCES_MACHINE: _set("a machine type of one cloud", "/trial/resources/machine", "n1-standard-8"),
+    _F.RESOURCES_POOL: _set("reserved machines", "/trial/resources/pool", "pool-1"),
     _F.WARM_START_TRANSFER: Entry(
         "earlier runs of similar jobs to learn from",
         _field("/warm_start/*/kind", lambda kind: kind == "transfer"),
@@ -458,6 +525,14 @@ CATALOGUE: Mapping[Feature, Entry] = {
         _field("/warm_start/*/kind", lambda kind: kind == "identical"),
         {"/warm_start": [{"run": "local:older", "kind": "identical"}]},
     ),
+    _F.DESCRIPTION: _set("a description", "/description", "a first try", weight="cosmetic"),
+    _F.EXPERIMENT: Entry(
+        "an experiment that it belongs to",
+        lambda job: (pointer for name in ("name", "run") for pointer in _field(f"/experiment/{name}")(job)),
+        {"/experiment": {"name": "digits"}},
+        "cosmetic",
+    ),
+    _F.EXPERIMENT_TENSORBOARD: _set("a TensorBoard instance", "/experiment/tensorboard", "board", weight="cosmetic"),
     _F.LABELS: _set("labels", "/labels", {"team": "vision"}, weight="cosmetic"),
     _F.NATIVE: _set("what only one cloud understands", "/native", {"vertex": {"encryptionSpec": {}}}),
 }

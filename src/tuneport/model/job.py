@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from tuneport.model.parameters import allowed
 from tuneport.model.study import Grid, StudySpec
 from tuneport.model.trial_spec import Seconds, TrialSpec
-from tuneport.model.word import Flaw, Integer, Json, Number, Str, Text, Word
+from tuneport.model.word import Flaw, Integer, Json, Number, Str, Text, Word, did_you_mean, short
 
 _PRINTABLE = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 
@@ -42,6 +43,17 @@ class WarmStart(Word):
     """`identical`: same job, more of it. `transfer`: ranges, data or code may differ."""
 
 
+class Experiment(Word):
+    """Where a cloud's experiment tracking files the job, in that cloud's own words."""
+
+    name: Str | None = None
+    """The experiment."""
+    run: Str | None = None
+    """The run within it."""
+    tensorboard: Str | None = None
+    """The TensorBoard instance that gets its curves."""
+
+
 class TuningJob(Word):
     """One tuning job, written once, for every backend."""
 
@@ -49,6 +61,8 @@ class TuningJob(Word):
     """Version of this format."""
     name: Annotated[str, StringConstraints(pattern=_PRINTABLE, max_length=128)]
     """What people call it; 1 to 128 printable characters."""
+    description: Str | None = None
+    """What it is for, in a sentence."""
     labels: dict[Annotated[str, Field(min_length=1, max_length=128)], Annotated[Text, Field(max_length=256)]] = {}
     """Labels or tags, for searching and for the bill."""
     study: StudySpec
@@ -59,6 +73,8 @@ class TuningJob(Word):
     """How much may be spent."""
     warm_start: tuple[WarmStart, ...] = ()
     """Earlier runs to learn from."""
+    experiment: Experiment = Experiment()
+    """Where it is filed."""
     native: dict[Str, dict[Str, Json]] = {}
     """Per backend, what its own jobs say that this model has no word for; used again on that backend only."""
 
@@ -73,8 +89,25 @@ class TuningJob(Word):
                 yield Flaw(
                     f"'{name}' is searched as well; a fixed value belongs in one place", "trial", "parameters", name
                 )
+        if study is not None and trial is not None:
+            yield from _variant_flaws(study, trial)
         if study is not None and budget is not None and _endless(study, budget):
             yield Flaw("null needs another limit: max_seconds, max_cost, a target or a grid", "budget", "max_trials")
+
+
+def _variant_flaws(study: StudySpec, trial: TrialSpec) -> Iterator[Flaw]:
+    """Conditions of variants must be about parameters and values that there are."""
+    named = {parameter.name: parameter for parameter in study.parameters}
+    for index, variant in enumerate(trial.variants):
+        here = ("trial", "variants", index, "when")
+        parent = named.get(variant.when.parameter)
+        if parent is None:
+            hint = did_you_mean(variant.when.parameter, sorted(named))
+            yield Flaw(f"there is no parameter '{variant.when.parameter}'; {hint}", *here, "parameter")
+            continue
+        for at, value in enumerate(variant.when.values):
+            if not allowed(parent, value):
+                yield Flaw(f"'{parent.name}' is never {short(value)}", *here, "values", at)
 
 
 def _endless(study: StudySpec, budget: Budget) -> bool:

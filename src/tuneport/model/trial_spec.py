@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 
-from tuneport.model.parameters import Name
+from tuneport.model.parameters import Name, When
 from tuneport.model.word import Flaw, Integer, Number, Scalar, Str, Text, Word, short, value_error
 
 _UNITS = {"": 1, "b": 1} | {
@@ -132,7 +132,17 @@ class Input(Word):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
     """Name of the channel."""
     uri: Annotated[Str, Field(min_length=1)]
-    """Where the data is: s3://, gs://, obs:// or a path of this machine."""
+    """Where the data is: s3://, gs://, obs://, a file system such as nfs://server/path, or a path of this machine."""
+    content_type: Str | None = None
+    """MIME type or name of its format, for trainers that ask for it."""
+    mode: Literal["copy", "stream", "mount"] | None = None
+    """How it gets to the trial: copied before the start, streamed through a pipe, or mounted; None: as usual there."""
+    sharded: bool = False
+    """Each replica gets its own share instead of everything."""
+    writable: bool = False
+    """Trials may change it; for file systems."""
+    path: Str | None = None
+    """Where the trial finds it, if that is not left to the backend."""
 
 
 class Output(Word):
@@ -161,6 +171,8 @@ class Resources(Word):
     """Machines that one trial spans."""
     machine: Str | None = None
     """A machine type in one cloud's own words; wins over the rest on that cloud."""
+    pool: Str | None = None
+    """Reserved machines that it runs on, in one cloud's own words: a dedicated pool or a persistent resource."""
 
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
@@ -171,7 +183,33 @@ class Resources(Word):
             yield Flaw("is for trials that share one GPU; leave it out with several GPUs", "gpu_memory")
 
 
-WAYS_TO_RUN = ("command", "image", "module", "function")
+class Network(Word):
+    """How a trial is connected."""
+
+    name: Str | None = None
+    """The private network that it joins."""
+    subnets: tuple[Str, ...] = ()
+    """Subnets of it that may be used."""
+    security_groups: tuple[Str, ...] = ()
+    """Firewall rules that apply, where networks have them by groups."""
+    isolated: bool = False
+    """No connections to the outside."""
+    encrypted: bool = False
+    """Traffic between replicas is encrypted."""
+
+
+class Encryption(Word):
+    """Keys by which a cloud encrypts what it keeps; None: its own."""
+
+    key: Str | None = None
+    """For results and all that the cloud stores of the job."""
+    disk_key: Str | None = None
+    """For disks of the machines."""
+
+
+WAYS_TO_RUN = ("command", "image", "module", "function", "algorithm")
+TOGETHER = ({"image", "command"}, {"image", "module"})
+"""Ways to run that complete each other: what is started, and inside of which image."""
 
 
 class TrialSpec(Word):
@@ -184,9 +222,11 @@ class TrialSpec(Word):
     module: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")] | None = None
     """Python module, run as ``python -m module``."""
     package: Annotated[Str, Field(min_length=1)] | None = None
-    """Python package archive or directory that holds `module`; None: it is installed."""
+    """Archive or directory with the code: `module` is found in it, `command` runs inside of it; None: all is there."""
     function: FunctionPath | None = None
     """Python function "package.module:function": gets the parameters, returns the metric or a dict of metrics."""
+    algorithm: Annotated[Str, Field(min_length=1)] | None = None
+    """An algorithm that is stored or sold in a cloud, by its name or id there."""
     args: tuple[Text, ...] = ()
     """Arguments before those of the parameters."""
     parameters: dict[Name, Scalar] = {}
@@ -205,28 +245,85 @@ class TrialSpec(Word):
     """More attempts after a crash, a pre-emption, lack of memory or a failure of the machine."""
     spot: bool = False
     """On cheaper capacity that may be taken away."""
+    max_wait: Seconds | None = None
+    """Seconds that one trial may wait for capacity; written as a number or as 2h."""
+    identity: Str | None = None
+    """Whom trials run as in a cloud: a service account or a role."""
+    network: Network = Network()
+    """How trials are connected."""
+    encryption: Encryption = Encryption()
+    """Keys for what is kept of them."""
     metrics: dict[Name, Annotated[Str, Field(min_length=1), AfterValidator(_pattern)]] = {}
     """Metric name to a regular expression over the trial's output; the number is group 1, or else the whole match.
     Empty: the trainer reports through tuneport_trial or its cloud's own way."""
+    variants: tuple[Variant, ...] = ()
+    """What some values of a parameter change of all this, such as an image for each of several models."""
+
+    def under(self, parameters: Mapping[str, Any]) -> TrialSpec:
+        """What a trial with these parameters runs: the variants whose conditions hold are applied in order."""
+        changes = [
+            change for variant in self.variants if variant.when.holds(parameters) for change in variant.changes()
+        ]
+        return self if not self.variants else self.changed(**{"variants": ()} | dict(changes))
 
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
         ways = [way for way in WAYS_TO_RUN if fields.get(way) is not None]
         if not ways and all(way in fields for way in WAYS_TO_RUN):  # otherwise one was given, and is wrong by itself
             yield Flaw(f"says nothing to run: give one of {', '.join(WAYS_TO_RUN)}")
-        elif len(ways) > 1 and set(ways) != {"image", "command"}:
-            yield Flaw(f"only one of {', '.join(ways)} can be run; only image and command go together")
-        command = fields.get("command")
-        if command is not None and (not command or not command[0]):
-            yield Flaw("names no program", "command")
-        if fields.get("package") is not None and fields.get("module", "") is None:
-            yield Flaw("needs `module`, what to run of it", "package")
-        seen: set[str] = set()
-        for index, channel in enumerate(fields.get("inputs") or ()):
-            if isinstance(channel, Input) and channel.name in seen:
-                yield Flaw(f"input '{channel.name}' is already there", "inputs", index, "name")
-            seen.add(channel.name if isinstance(channel, Input) else "")
-        yield from _secret_flaws(fields)
+        elif len(ways) > 1 and set(ways) not in TOGETHER:
+            yield Flaw(f"only one of {', '.join(ways)} can be run; image goes together with command or module")
+        if fields.get("package") is not None and {"module", "command"}.isdisjoint(ways) and "module" in fields:
+            yield Flaw("needs `module` or `command`, what to run of it", "package")
+        yield from _spec_flaws(fields)
+
+
+class Variant(Word):
+    """What one trial runs instead where its condition holds. A field that is given replaces the trial's as a whole."""
+
+    when: When
+    """The condition: a parameter, and those of its values for which this applies."""
+    metric: Name | None = None
+    """What the trainer calls the primary metric here, if it is not the objective's name."""
+    command: tuple[Text, ...] | None = None
+    image: Annotated[Str, Field(min_length=1)] | None = None
+    algorithm: Annotated[Str, Field(min_length=1)] | None = None
+    args: tuple[Text, ...] | None = None
+    parameters: dict[Name, Scalar] | None = None
+    env: dict[EnvName, Text] | None = None
+    inputs: tuple[Input, ...] | None = None
+    output: Output | None = None
+    resources: Resources | None = None
+    timeout: Seconds | None = None
+    retries: Annotated[Integer, Field(ge=0, le=100)] | None = None
+    spot: bool | None = None
+    max_wait: Seconds | None = None
+    identity: Str | None = None
+    network: Network | None = None
+    encryption: Encryption | None = None
+    metrics: dict[Name, Annotated[Str, Field(min_length=1), AfterValidator(_pattern)]] | None = None
+
+    def changes(self) -> Iterator[tuple[str, Any]]:
+        """Fields of TrialSpec that it replaces, with their new values."""
+        given = ((name, getattr(self, name)) for name in type(self).model_fields if name not in {"when", "metric"})
+        return ((name, value) for name, value in given if value is not None)
+
+    @classmethod
+    def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
+        yield from _spec_flaws(fields)
+
+
+def _spec_flaws(fields: Mapping[str, Any]) -> Iterator[Flaw]:
+    """What trials and their variants have in common: a program with a name, inputs once each, no secrets."""
+    command = fields.get("command")
+    if command is not None and (not command or not command[0]):
+        yield Flaw("names no program", "command")
+    seen: set[str] = set()
+    for index, channel in enumerate(fields.get("inputs") or ()):
+        if isinstance(channel, Input) and channel.name in seen:
+            yield Flaw(f"input '{channel.name}' is already there", "inputs", index, "name")
+        seen.add(channel.name if isinstance(channel, Input) else "")
+    yield from _secret_flaws(fields)
 
 
 def _secret_flaws(fields: Mapping[str, Any]) -> Iterator[Flaw]:

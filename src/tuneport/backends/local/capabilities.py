@@ -64,12 +64,18 @@ CAPABILITIES = Capabilities(
             "containers are not started on this machine", instead="give a command as well; it runs without the image"
         ),
         F.TRIAL_IMAGE_COMMAND: approximated("the command runs without the image, with what this machine has installed"),
+        F.TRIAL_IMAGE_MODULE: approximated("the module runs without the image, with what this machine has installed"),
         F.TRIAL_MODULE: exact(),
         F.TRIAL_PACKAGE_LOCAL: exact("put on the module path, not installed"),
         F.TRIAL_PACKAGE_REMOTE: unsupported(
             "nothing is fetched from elsewhere", instead="copy it here and give the local path"
         ),
         F.TRIAL_FUNCTION: exact(),
+        F.TRIAL_ALGORITHM: unsupported(
+            "an algorithm that a cloud keeps cannot run on this machine", instead="say what to run: command or module"
+        ),
+        F.TRIAL_VARIANTS: exact(),
+        F.TRIAL_VARIANT_METRIC: exact(),
         F.TRIAL_ARGS: exact(),
         F.TRIAL_FIXED_PARAMETERS: exact(),
         F.TRIAL_ENV: exact(),
@@ -77,6 +83,11 @@ CAPABILITIES = Capabilities(
         F.TRIAL_INPUTS_REMOTE: unsupported(
             "data is not fetched from elsewhere", instead="copy it here and give the local path"
         ),
+        F.TRIAL_INPUTS_FORMAT: dropped("trainers here are not told of formats"),
+        F.TRIAL_INPUTS_MODE: dropped("data of this machine is read where it is"),
+        F.TRIAL_INPUTS_SHARDED: dropped("there is one replica, whose share is everything"),
+        F.TRIAL_INPUTS_WRITABLE: dropped("trials have the rights of whoever runs them"),
+        F.TRIAL_INPUTS_PATH: dropped("trials find data through tuneport_trial.data_dir, where it is"),
         F.TRIAL_OUTPUT_LOCAL: exact(),
         F.TRIAL_OUTPUT_REMOTE: unsupported(
             "results are not sent elsewhere", instead="give a local folder, and copy it when the run has ended"
@@ -84,6 +95,14 @@ CAPABILITIES = Capabilities(
         F.TRIAL_TIMEOUT: exact(),
         F.TRIAL_RETRIES: exact(),
         F.TRIAL_SPOT: exact("nothing is taken away here"),
+        F.TRIAL_MAX_WAIT: dropped("this machine is there"),
+        F.TRIAL_IDENTITY: dropped("trials run as whoever runs tuneport"),
+        F.TRIAL_NETWORK_NAME: dropped("trials use the network of this machine"),
+        F.TRIAL_NETWORK_SUBNETS: dropped("trials use the network of this machine"),
+        F.TRIAL_NETWORK_ISOLATED: approximated("trials can reach what this machine can reach"),
+        F.TRIAL_NETWORK_ENCRYPTED: dropped("there is one replica, and no traffic between several"),
+        F.TRIAL_ENCRYPTION_KEY: approximated("results are kept as this machine keeps files"),
+        F.TRIAL_ENCRYPTION_DISK_KEY: approximated("results are kept as this machine keeps files"),
         F.TRIAL_METRIC_REPORTS: exact(),
         F.TRIAL_METRIC_PATTERNS: exact(),
         F.RESOURCES_GPUS: exact(),
@@ -95,12 +114,16 @@ CAPABILITIES = Capabilities(
         F.RESOURCES_DISK: approximated("trials share the disk of this machine"),
         F.RESOURCES_REPLICAS: unsupported("there is only this one machine", instead="set replicas to 1"),
         F.RESOURCES_MACHINE: dropped("a machine type of a cloud means nothing here"),
+        F.RESOURCES_POOL: dropped("reserved machines of a cloud mean nothing here"),
         F.WARM_START_TRANSFER: unsupported(
             "earlier runs are not learnt from on this machine yet", instead="leave warm_start out"
         ),
         F.WARM_START_IDENTICAL: unsupported(
             "earlier runs are not gone on with in a new one yet", instead="resume the earlier run itself"
         ),
+        F.DESCRIPTION: exact(),
+        F.EXPERIMENT: dropped("experiments of a cloud mean nothing here"),
+        F.EXPERIMENT_TENSORBOARD: dropped("a TensorBoard of a cloud means nothing here"),
         F.LABELS: exact(),
         F.NATIVE: dropped("boxes of clouds mean nothing here"),
     },
