@@ -1,0 +1,184 @@
+"""Fidelity, measured: a job is translated, translated back, and compared leaf by leaf.
+
+What a backend declares of itself can only make a verdict worse: what comes back changed is approximated, what does not
+come back at all is dropped, and is unsupported unless the backend has owned up to losing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from tuneport.model.features import CATALOGUE, Feature, used
+from tuneport.model.job import TuningJob
+from tuneport.model.word import Word, pointer
+from tuneport.translation.capabilities import Capabilities, Fidelity
+from tuneport.translation.report import FieldReport
+
+Path = tuple[int | str, ...]
+
+_NOTHING: Any = object()
+_ASIDE = {"native", "schema_version"}
+"""Fields of a job that no translation is judged by: boxes have a report of their own."""
+
+
+class Change(NamedTuple):
+    """One place where the job that came back differs. `after` is None where nothing came back."""
+
+    pointer: str
+    before: Any
+    after: Any
+    lost: bool
+
+
+def compare(before: TuningJob, after: TuningJob) -> list[Change]:
+    """Every place where two jobs differ in meaning; parameters are told apart by name and condition, not by order."""
+    return [
+        Change(pointer(path), _plain(old), _plain(new), lost=_is_lost(new))
+        for path, old, new in _compared(before, after, ())
+    ]
+
+
+def _is_lost(after: Any) -> bool:
+    return after is _NOTHING or after is None or after in ((), {})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Word):
+        return value.brief()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return None if value is _NOTHING else value
+
+
+def _compared(a: Any, b: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    if a == b and type(a) is type(b) and not isinstance(a, (tuple, dict)):
+        return
+    if isinstance(a, Word) and type(a) is type(b):
+        for name in type(a).model_fields:
+            if path or name not in _ASIDE:
+                yield from _compared(getattr(a, name), getattr(b, name), (*path, name))
+    elif isinstance(a, tuple) and isinstance(b, tuple):
+        yield from _compared_items(a, b, path)
+    elif isinstance(a, dict) and isinstance(b, dict):
+        for key in {**a, **b}:
+            yield from _compared(a.get(key, _NOTHING), b.get(key, _NOTHING), (*path, key))
+    elif type(a) is not type(b) or a != b:
+        yield path, a, b
+
+
+def _compared_items(a: tuple[Any, ...], b: tuple[Any, ...], path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    if path == ("study", "parameters"):
+        theirs = {(one.name, one.when): one for one in b}
+        for index, one in enumerate(a):
+            yield from _compared(one, _nearest(one, theirs), (*path, index))
+        yield from (((*path, "-"), _NOTHING, left) for left in theirs.values())
+    elif not any(isinstance(item, (Word, tuple, dict)) for item in (*a, *b)):
+        if [(type(item), item) for item in a] != [(type(item), item) for item in b]:
+            yield path, a, b
+    else:
+        for index, (one, other) in enumerate(zip_longest(a, b, fillvalue=_NOTHING)):
+            yield from _compared(one, other, (*path, index))
+
+
+def _nearest(one: Any, theirs: dict[Any, Any]) -> Any:
+    """The same parameter in the other job, taken out of it; else one of that name whose condition went lost."""
+    for key in ((one.name, one.when), (one.name, None)):
+        if key in theirs:
+            return theirs.pop(key)
+    return _NOTHING
+
+
+def judge(before: TuningJob, after: TuningJob, capabilities: Capabilities) -> list[FieldReport]:
+    """What a translation did to a job, worst of what was measured and what the backend declares.
+
+    Args:
+        before: the job, in the backend's own places and machines.
+        after: what came back.
+        capabilities: of the backend.
+
+    Returns:
+        A report for every field that is not exactly kept, in the order of the job's fields.
+    """
+    declared = _declared(before, capabilities)
+    verdicts = dict(declared)
+    for change in compare(before, after):
+        place = _belongs(change.pointer, declared)
+        verdicts[place or change.pointer] = _verdict(change, declared.get(place), before)
+    return [verdict for _, verdict in sorted(verdicts.items(), key=lambda item: _order(item[0]))]
+
+
+def _order(place: str) -> tuple[int, list[tuple[int, str]]]:
+    first = list(TuningJob.model_fields)
+    parts = place.split("/")[1:]
+    rank = first.index(parts[0]) if parts and parts[0] in first else len(first)
+    return rank, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _declared(job: TuningJob, capabilities: Capabilities) -> dict[str, FieldReport]:
+    """What the backend says of itself, the worst for each place."""
+    found: dict[str, FieldReport] = {}
+    for feature, pointers in used(job).items():
+        support = capabilities.support(feature)
+        if support.fidelity is Fidelity.EXACT or feature is Feature.NATIVE:
+            continue
+        for place in pointers:
+            if place not in found or found[place].fidelity < support.fidelity:
+                before = _plain(_at(job, place))
+                found[place] = FieldReport.model_construct(
+                    pointer=place, feature=feature, fidelity=support.fidelity, before=before, after=before,
+                    by=support.by, note=support.note if support.instead is None else f"{support.note}; {support.instead}",
+                )  # fmt: skip
+    return found
+
+
+def _belongs(place: str, declared: Mapping[str, FieldReport]) -> str | None:
+    """The declared place that a change is in, or that is in it."""
+    related = [one for one in declared if f"{place}/".startswith(f"{one}/") or f"{one}/".startswith(f"{place}/")]
+    return max(related, key=len, default=None)
+
+
+def _verdict(change: Change, declared: FieldReport | None, job: TuningJob) -> FieldReport:
+    measured = Fidelity.DROPPED if change.lost else Fidelity.APPROXIMATED
+    if declared is None:
+        feature = _feature(change.pointer, job)
+        cosmetic = feature is not None and CATALOGUE[feature].weight == "cosmetic"
+        level = measured if not change.lost or cosmetic else Fidelity.UNSUPPORTED
+        note = "nothing there says this" if change.lost else "it comes back changed"
+        return FieldReport.model_construct(
+            pointer=change.pointer, feature=feature, fidelity=level, before=change.before, after=change.after,
+            by=None, note=note,
+        )  # fmt: skip
+    level = max(measured, declared.fidelity)
+    if change.lost and declared.fidelity is Fidelity.EMULATED:
+        level = Fidelity.UNSUPPORTED
+    return declared.model_copy(
+        update={"pointer": change.pointer, "fidelity": level, "before": change.before, "after": change.after}
+    )
+
+
+def _feature(place: str, job: TuningJob) -> Feature | None:
+    """The feature whose use a place is."""
+    best: tuple[int, Feature | None] = (-1, None)
+    for feature, pointers in used(job).items():
+        for one in pointers:
+            if (f"{place}/".startswith(f"{one}/") or f"{one}/".startswith(f"{place}/")) and len(one) > best[0]:
+                best = len(one), feature
+    return best[1]
+
+
+def _at(job: TuningJob, place: str) -> Any:
+    """What stands at a pointer of a job."""
+    here: Any = job
+    for part in place.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(here, Mapping):
+            here = here[name]
+        elif isinstance(here, Sequence) and not isinstance(here, str):
+            here = here[int(name)]
+        else:
+            here = getattr(here, name)
+    return here
