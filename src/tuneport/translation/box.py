@@ -1,8 +1,8 @@
 """What a cloud's document says beyond our words, found by subtraction, kept with the job, and put back on that cloud.
 
 A box is a tree in the shape of the document, fit for reading and writing by hand. It only ever adds: where the job
-itself says something, the job wins. To give a document back exactly, two more things are needed; both are guarded by what
-stood there when the document was read, so that a job that was edited since is never overruled:
+itself says something, the job wins. To give a document back exactly, two more things are needed; both are guarded by
+what stood there when the document was read, so that a job that was edited since is never overruled:
 
 - ``{"$was": a, "$is": b}``: where we write `a`, the document said `b`. Without ``$is`` it said nothing; without
   ``$was`` we write nothing.

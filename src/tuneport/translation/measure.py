@@ -6,6 +6,7 @@ come back at all is dropped, and is unsupported unless the backend has owned up 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -18,7 +19,9 @@ from tuneport.translation.report import FieldReport
 
 Path = tuple[int | str, ...]
 
+_PARAMETER = re.compile(r"/study/parameters/\d+")
 _NOTHING: Any = object()
+_PARAMETERS: Path = ("study", "parameters")
 _ASIDE = {"native", "schema_version"}
 """Fields of a job that no translation is judged by: boxes have a report of their own."""
 
@@ -35,13 +38,9 @@ class Change(NamedTuple):
 def compare(before: TuningJob, after: TuningJob) -> list[Change]:
     """Every place where two jobs differ in meaning; parameters are told apart by name and condition, not by order."""
     return [
-        Change(pointer(path), _plain(old), _plain(new), lost=_is_lost(new))
-        for path, old, new in _compared(before, after, ())
+        Change(pointer(path), _plain(old), _plain(new), lost=new is _NOTHING or new is None or lost)
+        for path, old, new, lost in _compared(before, after, ())
     ]
-
-
-def _is_lost(after: Any) -> bool:
-    return after is _NOTHING or after is None or after in ((), {})
 
 
 def _plain(value: Any) -> Any:
@@ -54,34 +53,36 @@ def _plain(value: Any) -> Any:
     return None if value is _NOTHING else value
 
 
-def _compared(a: Any, b: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
-    if a == b and type(a) is type(b) and not isinstance(a, (tuple, dict)):
-        return
+_Difference = tuple[Path, Any, Any, bool]
+"""Where, what it was, what it is, and whether it merely is what it would be if nothing had been said."""
+
+
+def _compared(a: Any, b: Any, path: Path, default: Any = None) -> Iterator[_Difference]:
     if isinstance(a, Word) and type(a) is type(b):
-        for name in type(a).model_fields:
-            if path or name not in _ASIDE:
-                yield from _compared(getattr(a, name), getattr(b, name), (*path, name))
+        if a is not b and (not path or a != b):
+            for name, info in type(a).model_fields.items():
+                if path or name not in _ASIDE:
+                    yield from _compared(getattr(a, name), getattr(b, name), (*path, name), info.default)
     elif isinstance(a, tuple) and isinstance(b, tuple):
         yield from _compared_items(a, b, path)
     elif isinstance(a, dict) and isinstance(b, dict):
         for key in {**a, **b}:
             yield from _compared(a.get(key, _NOTHING), b.get(key, _NOTHING), (*path, key))
     elif type(a) is not type(b) or a != b:
-        yield path, a, b
+        yield path, a, b, bool(b == default)
 
 
-def _compared_items(a: tuple[Any, ...], b: tuple[Any, ...], path: Path) -> Iterator[tuple[Path, Any, Any]]:
-    if path == ("study", "parameters"):
+def _compared_items(a: tuple[Any, ...], b: tuple[Any, ...], path: Path) -> Iterator[_Difference]:
+    if path == _PARAMETERS:
         theirs = {(one.name, one.when): one for one in b}
         for index, one in enumerate(a):
             yield from _compared(one, _nearest(one, theirs), (*path, index))
-        yield from (((*path, "-"), _NOTHING, left) for left in theirs.values())
-    elif not any(isinstance(item, (Word, tuple, dict)) for item in (*a, *b)):
-        if [(type(item), item) for item in a] != [(type(item), item) for item in b]:
-            yield path, a, b
-    else:
+        yield from (((*path, "-"), _NOTHING, left, False) for left in theirs.values())
+    elif any(isinstance(item, (Word, tuple, dict)) for item in (*a, *b)):
         for index, (one, other) in enumerate(zip_longest(a, b, fillvalue=_NOTHING)):
             yield from _compared(one, other, (*path, index))
+    elif [(type(item), item) for item in a] != [(type(item), item) for item in b]:
+        yield path, a, b, not b
 
 
 def _nearest(one: Any, theirs: dict[Any, Any]) -> Any:
@@ -107,7 +108,7 @@ def judge(before: TuningJob, after: TuningJob, capabilities: Capabilities) -> li
     verdicts = dict(declared)
     for change in compare(before, after):
         place = _belongs(change.pointer, declared)
-        verdicts[place or change.pointer] = _verdict(change, declared.get(place), before)
+        verdicts[place] = _verdict(change, declared.get(place), before)
     return [verdict for _, verdict in sorted(verdicts.items(), key=lambda item: _order(item[0]))]
 
 
@@ -128,17 +129,16 @@ def _declared(job: TuningJob, capabilities: Capabilities) -> dict[str, FieldRepo
         for place in pointers:
             if place not in found or found[place].fidelity < support.fidelity:
                 before = _plain(_at(job, place))
-                found[place] = FieldReport.model_construct(
-                    pointer=place, feature=feature, fidelity=support.fidelity, before=before, after=before,
-                    by=support.by, note=support.note if support.instead is None else f"{support.note}; {support.instead}",
-                )  # fmt: skip
+                note = support.note if support.instead is None else f"{support.note}; {support.instead}"
+                found[place] = _report(place, feature, support.fidelity, before, before, support.by, note)
     return found
 
 
-def _belongs(place: str, declared: Mapping[str, FieldReport]) -> str | None:
-    """The declared place that a change is in, or that is in it."""
-    related = [one for one in declared if f"{place}/".startswith(f"{one}/") or f"{one}/".startswith(f"{place}/")]
-    return max(related, key=len, default=None)
+def _belongs(place: str, declared: Mapping[str, FieldReport]) -> str:
+    """The declared place that a change is in or, if all of something went lost, a declared part of it; else itself."""
+    within = [one for one in declared if f"{place}/".startswith(f"{one}/")]
+    parts = [one for one in declared if one.startswith(f"{place}/")] if not _PARAMETER.fullmatch(place) else []
+    return max(within or parts, key=len, default=place)
 
 
 def _verdict(change: Change, declared: FieldReport | None, job: TuningJob) -> FieldReport:
@@ -148,15 +148,21 @@ def _verdict(change: Change, declared: FieldReport | None, job: TuningJob) -> Fi
         cosmetic = feature is not None and CATALOGUE[feature].weight == "cosmetic"
         level = measured if not change.lost or cosmetic else Fidelity.UNSUPPORTED
         note = "nothing there says this" if change.lost else "it comes back changed"
-        return FieldReport.model_construct(
-            pointer=change.pointer, feature=feature, fidelity=level, before=change.before, after=change.after,
-            by=None, note=note,
-        )  # fmt: skip
+        return _report(change.pointer, feature, level, change.before, change.after, None, note)
     level = max(measured, declared.fidelity)
     if change.lost and declared.fidelity is Fidelity.EMULATED:
         level = Fidelity.UNSUPPORTED
     return declared.model_copy(
         update={"pointer": change.pointer, "fidelity": level, "before": change.before, "after": change.after}
+    )
+
+
+def _report(
+    place: str, feature: Feature | None, fidelity: Fidelity, before: Any, after: Any, by: str | None, note: str
+) -> FieldReport:
+    """A report of values that are known to be plain; checking them again would take longer than all the rest."""
+    return FieldReport.model_construct(
+        pointer=place, feature=feature, fidelity=fidelity, before=before, after=after, by=by, note=note
     )
 
 
