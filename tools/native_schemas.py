@@ -156,12 +156,24 @@ def _proto_scalars() -> Json:
     kinds: Json = {
         "bool": {"type": "boolean"},
         "double": real,
-        "duration": {"type": "string", "pattern": r"^-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?s$"},
+        "duration": {
+            "type": "string",
+            "pattern": r"^-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?s$",
+            "description": "a number of seconds such as '3600s'",
+        },
         "float": real,
         "int32": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
-        "int64": {"type": "string", "pattern": f"^(-?({_up_to(2**63 - 1)})|-{2**63})$"},
+        "int64": {
+            "type": "string",
+            "pattern": f"^(-?({_up_to(2**63 - 1)})|-{2**63})$",
+            "description": "a whole number of 64 bits, as text",
+        },
         "string": {"type": "string"},
-        "timestamp": {"type": "string", "pattern": moment},
+        "timestamp": {
+            "type": "string",
+            "pattern": moment,
+            "description": "a time such as '2026-01-31T12:00:00Z'",
+        },
         "value": {},
     }
     return {kind: schema | {"x-proto": kind} for kind, schema in kinds.items()}
@@ -257,7 +269,7 @@ _PLAIN: Json = {
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 _TEXT_MAP = {"type": "object", "additionalProperties": _TEXT}
-_ATTRIBUTES = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT_MAP}]}
+_ATTRIBUTES = {"anyOf": [_TEXT, {"type": "array", "items": {"type": "object"}}]}
 _DISCRETE_VALUES = {"anyOf": [_TEXTS, _TEXT]}
 _ID = {"anyOf": [_TEXT, {"type": "integer"}]}
 _CELLS = {"type": "array", "items": {"type": "array", "items": {"anyOf": [_TEXT, {"type": "object"}]}}}

@@ -211,8 +211,9 @@ class _Text:
         self._least: int = schema.get("minLength", 0)
         self._most: float = schema.get("maxLength", math.inf)
         self._pattern = re.compile(schema["pattern"]) if "pattern" in schema else None
-        self._vendors_pattern = schema.get("x-pattern") or schema.get("pattern", "").removeprefix("^(").removesuffix(
-            ")$"
+        pattern = schema.get("x-pattern") or schema.get("pattern", "").removeprefix("^(").removesuffix(")$")
+        self._due = (
+            f"must be {schema['description']}" if "description" in schema else f"must match the pattern {pattern}"
         )
         self._names = dict.fromkeys(schema.get("enum", ()))
         numbers: Mapping[str, int] = schema.get("x-numbers", {})
@@ -244,7 +245,7 @@ class _Text:
             return None
         if len(value) > LONGEST_MATCH:
             return f"has {len(value)} characters, more than can be held against a pattern"
-        return None if self._pattern.fullmatch(value) else f"must match the pattern {self._vendors_pattern}"
+        return None if self._pattern.fullmatch(value) else self._due
 
     def _named(self, value: Any) -> Any:
         return self._numbered.get(int(value), value) if _is_number(value) else value
