@@ -413,6 +413,8 @@ def test_what_is_not_symbolic(text):
         ("sagemaker", f"{DEFINITION}/InputDataConfig", "train", "must be a list, not text"),
         ("sagemaker", f"{DEFINITION}/StoppingCondition", [{}, {}], "must be an object, not a list"),
         ("sagemaker", f"{DEFINITION}/EnableManagedSpotTraining", 1, "true or false, not the number 1"),
+        ("vertex", "/studySpec/algorithm", 3.7, "known here: ALGORITHM_UNSPECIFIED"),
+        ("vertex", "/studySpec/algorithm", True, "known here: ALGORITHM_UNSPECIFIED"),
         ("vertex", "/studySpec/algorithm", 9, "known here: ALGORITHM_UNSPECIFIED"),
         ("vertex", "/trialJobSpec/workerPoolSpecs/0/replicaCount", "1.5", "must be a whole number of 64 bits"),
         ("vertex", "/maxTrialCount", 2**31, "must be from -2147483648 to 2147483647"),

@@ -248,7 +248,7 @@ class _Text:
         return None if self._pattern.fullmatch(value) else self._due
 
     def _named(self, value: Any) -> Any:
-        return self._numbered.get(int(value), value) if _is_number(value) else value
+        return self._numbered.get(value, value) if _is_number(value) else value
 
 
 class _Number:
@@ -258,15 +258,13 @@ class _Number:
         self._whole = schema.get("type") == "integer"
         self._least: float = schema.get("minimum", -math.inf)
         self._most: float = schema.get("maximum", math.inf)
-        self._endless = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"} if endless else {}
+        self._endless = {"NaN", "Infinity", "-Infinity"} if endless else set()
 
     def read(self, value: Any, at: Place, walk: _Walk) -> Any:
-        if isinstance(value, str) and (value in self._endless or (walk.symbolic and is_symbolic(value))):
-            return value
         if walk.lenient:
             value = self._spelt(value)
-            if isinstance(value, str) and value in self._endless:
-                return value
+        if isinstance(value, str) and (value in self._endless or (walk.symbolic and is_symbolic(value))):
+            return value
         if not _is_number(value) or (self._whole and value != int(value)):
             walk.report(at, f"must be {self._due}, not {_kind(value)}")
         elif not self._least <= value <= self._most:
