@@ -206,7 +206,7 @@ def test_what_is_asked_for(resources, cloud, expected):
             like("modelarts.pool.visual.xlarge", on="vertex"),
             "what modelarts.pool.visual.xlarge has is not in the catalogue",
         ),
-        (match(Resources(cpus=1), "nowhere"), "machines of 'nowhere' are not in the catalogue"),
+        (match(Resources(cpus=1), "nowhere"), "machines of nowhere are not in the catalogue"),
     ],
 )
 def test_the_reason_says_what_is_as_asked_and_what_is_not(found, reason):

@@ -213,6 +213,11 @@ def find(cloud: str, name: str) -> Machine | None:
     return _catalogue().machines.get(cloud, {}).get(name)
 
 
+def find_anywhere(name: str) -> Machine | None:
+    """A machine type of whichever cloud has it."""
+    return next((find(cloud, name) for cloud in clouds_of(name)), None)
+
+
 def clouds_of(name: str) -> list[str]:
     """The clouds that have a machine type of this name."""
     return [cloud for cloud, known in _catalogue().machines.items() if name in known]
@@ -240,8 +245,7 @@ def match(resources: Resources, cloud: str) -> Match:
     """
     gpu = find_gpu(resources.gpu_type) if resources.gpu_type else None
     if resources.gpu_type and gpu is None:
-        near = did_you_mean(resources.gpu_type, list(_catalogue().gpus))
-        return Match(None, None, 0, f"the kind of GPU '{resources.gpu_type}' is not in the catalogue; {near}")
+        return _unknown_gpu(resources.gpu_type)
     wanted = max(math.ceil(resources.gpus), 1 if gpu or resources.gpu_memory else 0)
     memory, gpu_memory = (resources.memory or 0) / GIB, (resources.gpu_memory or 0) / GIB
     return _match(_Need(wanted, gpu, gpu_memory, resources.cpus or 0, memory), cloud, strict=True)
@@ -260,13 +264,15 @@ def like(name: str, *, on: str, beside: Resources | None = None) -> Match:
     """
     if own := find(on, name):
         return Match(own, own.gpu, own.gpus or 0, "the machine itself", exact=True)
-    model = next((find(cloud, name) for cloud in clouds_of(name)), None)
+    model = find_anywhere(name)
     if model is None:
         return Match(None, None, 0, f"no cloud's machine type '{name}' is in the catalogue")
     if not model.known:
         return Match(None, None, 0, f"what {name} has is not in the catalogue")
     said = beside or Resources()
     gpu = find_gpu(said.gpu_type or model.gpu or "")
+    if said.gpu_type and gpu is None:
+        return _unknown_gpu(said.gpu_type)
     need = _Need(
         gpus=max(math.ceil(said.gpus) or model.gpus or 0, 1 if gpu else 0),
         gpu=gpu,
@@ -277,10 +283,21 @@ def like(name: str, *, on: str, beside: Resources | None = None) -> Match:
     return _match(need, on, strict=False)
 
 
+def attaches(machine: Machine, gpu: str, count: int) -> bool:
+    """Whether a machine can be had with so many GPUs of a kind."""
+    offers = _catalogue().offers.get(machine.cloud, {}).get(gpu, ())
+    return any(offer.machine is machine and offer.gpus == count for offer in offers)
+
+
+def _unknown_gpu(name: str) -> Match:
+    near = did_you_mean(name, list(_catalogue().gpus))
+    return Match(None, None, 0, f"the kind of GPU '{name}' is not in the catalogue; {near}")
+
+
 def _match(need: _Need, cloud: str, *, strict: bool) -> Match:
     offers = _catalogue().offers.get(cloud)
     if offers is None:
-        return Match(None, None, 0, f"machines of '{cloud}' are not in the catalogue")
+        return Match(None, None, 0, f"machines of {cloud or 'this backend'} are not in the catalogue")
     nearest = _smallest if strict else _most_alike
     for group in _groups(need):
         if offer := nearest(offers.get(group, ()), need):

@@ -1,0 +1,259 @@
+"""How a job moves to another cloud: places, images and machines by the user's maps, machines by the catalogue too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from tuneport.catalog import machines
+from tuneport.catalog.machines import Match
+from tuneport.model.job import TuningJob
+from tuneport.model.trial_spec import Resources
+from tuneport.model.word import Location, Str, Word, pointer
+from tuneport.translation.capabilities import Fidelity, Home
+from tuneport.translation.report import FieldReport
+
+ANYTHING = ".*"
+"""The pattern of a home where everything is at home."""
+EACH = "*"
+"""Every item of a list."""
+PLACES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("image",), "image"),
+    (("package",), "uri"),
+    (("inputs", EACH, "uri"), "uri"),
+    (("output", "uri"), "uri"),
+    (("identity",), "identity"),
+    (("network", "name"), "network"),
+    (("network", "subnets", EACH), "network"),
+    (("network", "security_groups", EACH), "network"),
+    (("encryption", "key"), "key"),
+    (("encryption", "disk_key"), "key"),
+)
+"""Where in a trial, and in each of its variants, something stands that only one cloud understands; and which attribute
+of Home says what it looks like there."""
+CALLED = {
+    "uri": "a place of data",
+    "image": "an image",
+    "identity": "an identity",
+    "network": "a network",
+    "key": "an encryption key",
+}
+_ROOT = re.compile(r"\w+://[^/]+/")
+_CATALOGUE = "machine catalogue"
+
+Reports: TypeAlias = list[FieldReport]
+
+
+class Maps(Word):
+    """What the user says of how things are called elsewhere: ``[map.…]`` in tuneport.toml."""
+
+    machine: dict[Str, Str] = {}
+    """Machine type to machine type; with * at both ends of names that begin alike."""
+    uri: dict[Str, Str] = {}
+    """Folder to folder: what a place begins with, up to a slash; the longest that fits counts."""
+    image: dict[Str, Str] = {}
+    """Container image to image; with * at both ends of names that begin alike."""
+
+
+def relocate(job: TuningJob, home: Home, maps: Maps) -> tuple[TuningJob, list[FieldReport]]:
+    """Put what a backend understands in place of what only others do.
+
+    Values that look like the backend's own, and those with placeholders such as ``${DATA}``, stay as they are. What
+    neither the maps nor the catalogue resolve stays too, and is reported as unsupported with the way out.
+
+    Args:
+        job: any job.
+        home: what the backend's own values look like.
+        maps: what the user says.
+
+    Returns:
+        The job, the very same one if there was nothing to do, and a report of each field that was to be moved.
+    """
+    reports: Reports = []
+    trial = _relocated(job.trial, ("trial",), home, maps, reports)
+    if trial.variants:
+        variants = tuple(
+            _relocated(variant, ("trial", "variants", index), home, maps, reports)
+            for index, variant in enumerate(trial.variants)
+        )
+        trial = _with(trial, "variants", variants)
+    return _with(job, "trial", trial), reports
+
+
+def _relocated(spec: Any, at: Location, home: Home, maps: Maps, reports: Reports) -> Any:
+    """A trial, or a variant of one, at home."""
+    for path, kind in PLACES:
+        pattern = getattr(home, kind)
+        if pattern == ANYTHING:
+            continue
+
+        def move(value: str, where: Location, kind: str = kind, pattern: str = pattern) -> str:
+            return value if _at_home(value, pattern) else _moved(value, where, home, kind, maps, reports)
+
+        spec = _walk(spec, path, at, move)
+    if spec.resources is None:
+        return spec
+    return _with(spec, "resources", _machine(spec.resources, (*at, "resources"), home, maps, reports))
+
+
+def _walk(value: Any, path: tuple[str, ...], at: Location, move: Callable[[str, Location], str]) -> Any:
+    """What becomes of a value when those at the path's end are moved; itself if none of them is."""
+    if value is None:
+        return None
+    if not path:
+        return move(value, at)
+    head, rest = path[0], path[1:]
+    if head == EACH:
+        items = tuple(_walk(item, rest, (*at, index), move) for index, item in enumerate(value))
+        return value if all(map(_same, items, value)) else items
+    return _with(value, head, _walk(getattr(value, head, None), rest, (*at, head), move))
+
+
+def _with(word: Any, name: str, value: Any) -> Any:
+    return word if _same(value, getattr(word, name, None)) else word.changed(**{name: value})
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def _at_home(value: str, pattern: str) -> bool:
+    return re.fullmatch(pattern, value) is not None or "${" in value
+
+
+def _moved(value: str, at: Location, home: Home, kind: str, maps: Maps, reports: Reports) -> str:
+    """A value by the user's map; if that does not lead home, itself, and a report that says so."""
+    table = getattr(maps, kind, None)
+    key, target = _mapped(value, table or {}, prefixes=kind == "uri")
+    if target is not None and _at_home(target, getattr(home, kind)):
+        reports.append(_report(at, Fidelity.EXACT, value, target, f"[map.{kind}] {key}"))
+        return target
+    problem = f"{value} is not {CALLED[kind]} of {_name(home)}"
+    if target is not None:
+        note = f"{problem}, nor is {target}, to which [map.{kind}] leads it"
+    elif table is None:
+        note = f"{problem}; give one of {_name(home)}, or leave it out"
+    else:
+        known = _ROOT.match(value) if kind == "uri" else None
+        note = f'{problem}; say what it is there: [map.{kind}] "{known[0] if known else value}" = "…"'
+    reports.append(_report(at, Fidelity.UNSUPPORTED, value, value, note=note))
+    return value
+
+
+def _mapped(value: str, table: Mapping[str, str], *, prefixes: bool) -> tuple[str, str | None]:
+    """The longest key that fits a value, and what the map makes of it."""
+    for key in sorted(table, key=len, reverse=True):
+        target = table[key]
+        if value == key:
+            return key, target
+        stem = key.rstrip("/") if prefixes else key.removesuffix("*")
+        rest = value[len(stem) :]
+        if value.startswith(stem) and (rest[:1] in {"", "/"} if prefixes else stem != key):
+            return key, (target.rstrip("/") if prefixes else target.removesuffix("*")) + rest
+    return "", None
+
+
+def _machine(resources: Resources, at: Location, home: Home, maps: Maps, reports: Reports) -> Resources:
+    """The resources with a machine of the backend, and with the GPUs that it has."""
+    name = resources.machine
+    if name is None:
+        if home.cloud and _asks(resources):
+            return _found(resources, at, home, reports)
+    elif not _at_home(name, home.machine):
+        return _elsewhere(resources, name, at, home, maps, reports)
+    return _own_spelling(resources, at, home, reports)
+
+
+def _asks(resources: Resources) -> bool:
+    """Whether anything is asked of a machine that a catalogue can be searched for."""
+    asked = (resources.gpu_type, resources.gpu_memory, resources.cpus, resources.memory)
+    return resources.gpus > 0 or any(one is not None for one in asked)
+
+
+def _own_spelling(resources: Resources, at: Location, home: Home, reports: Reports) -> Resources:
+    """The kind of GPU under its portable name, where a cloud's or a driver's was given."""
+    name = resources.gpu_type
+    gpu = machines.find_gpu(name) if name and home.cloud else None
+    if gpu is None or gpu.id == name:
+        return resources
+    reports.append(_report((*at, "gpu_type"), Fidelity.EXACT, name, gpu.id, _CATALOGUE))
+    return resources.changed(gpu_type=gpu.id)
+
+
+def _found(resources: Resources, at: Location, home: Home, reports: Reports) -> Resources:
+    """The machine that the catalogue finds for what is asked."""
+    match = machines.match(resources, home.cloud)
+    if match.machine is None:
+        known = resources.gpu_type is None or machines.find_gpu(resources.gpu_type) is not None
+        note = f"{match.reason}; name a machine yourself: trial.resources.machine"
+        before = resources.brief() if known else resources.gpu_type
+        reports.append(_report(at if known else (*at, "gpu_type"), Fidelity.UNSUPPORTED, before, before, note=note))
+        return resources
+    machine = match.machine.name
+    reports.append(_report((*at, "machine"), Fidelity.EMULATED, None, machine, _CATALOGUE, match.reason))
+    return _equipped(resources, machine, match, at, reports)
+
+
+def _elsewhere(resources: Resources, name: str, at: Location, home: Home, maps: Maps, reports: Reports) -> Resources:
+    """The machine that the user's map or else the catalogue has for one of another cloud."""
+    here = (*at, "machine")
+    key, target = _mapped(name, maps.machine, prefixes=False)
+    if target is None:
+        known = machines.find_anywhere(name) is not None
+        by_figures = not known and _asks(resources)
+        match = (
+            machines.match(resources, home.cloud)
+            if by_figures
+            else machines.like(name, on=home.cloud, beside=resources)
+        )
+        if match.machine is not None:
+            fidelity = Fidelity.EXACT if known and match.exact else Fidelity.APPROXIMATED
+            reports.append(_report(here, fidelity, name, match.machine.name, _CATALOGUE, match.reason))
+            return _equipped(resources, match.machine.name, match, at, reports)
+        problem = f"{name} is not a machine of {_name(home)}, and {match.reason}"
+    elif _at_home(target, home.machine):
+        reports.append(_report(here, Fidelity.EXACT, name, target, f"[map.machine] {key}"))
+        return _equipped(resources, target, _as_mapped(name, target, home), at, reports)
+    else:
+        problem = f"neither {name} nor {target}, to which [map.machine] leads it, is a machine of {_name(home)}"
+    note = f'{problem}; say which one to take: [map.machine] "{name}" = "…"'
+    reports.append(_report(here, Fidelity.UNSUPPORTED, name, name, note=note))
+    return resources
+
+
+def _as_mapped(name: str, target: str, home: Home) -> Match:
+    """The machine that the user chose for another cloud's, with the GPUs of that one if it takes them."""
+    own, other = machines.find(home.cloud, target), machines.find_anywhere(name)
+    if own and not own.gpus and other and other.gpus and other.gpu and machines.attaches(own, other.gpu, other.gpus):
+        return Match(own, other.gpu, other.gpus, "")
+    return Match(own, own.gpu if own else None, (own and own.gpus) or 0, "")
+
+
+def _equipped(resources: Resources, machine: str, match: Match, at: Location, reports: Reports) -> Resources:
+    """The resources with a machine and the GPUs that it has; a report of each word that this replaces."""
+    new: dict[str, Any] = {"machine": machine}
+    if match.gpus and match.gpu:
+        new |= {"gpus": match.gpus, "gpu_type": match.gpu}
+        if match.gpus > 1:
+            new["gpu_memory"] = None  # it is for trials that share one GPU
+    said = resources.brief()
+    for word in ("gpus", "gpu_type", "gpu_memory"):
+        if word in new and word in said and new[word] != getattr(resources, word):
+            before, after = said[word], new[word]
+            fidelity, note = Fidelity.EMULATED, f"what {machine} has"
+            if word == "gpu_type":
+                asked = machines.find_gpu(before)
+                fidelity, note = (Fidelity.EXACT, "") if asked and asked.id == after else (Fidelity.APPROXIMATED, note)
+            reports.append(_report((*at, word), fidelity, before, after, _CATALOGUE, note))
+    return resources.changed(**new)
+
+
+def _name(home: Home) -> str:
+    return home.cloud or "this backend"
+
+
+def _report(
+    at: Location, fidelity: Fidelity, before: Any, after: Any, by: str | None = None, note: str = ""
+) -> FieldReport:
+    return FieldReport(pointer=pointer(at), fidelity=fidelity, before=before, after=after, by=by, note=note)
