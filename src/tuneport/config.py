@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from tuneport.backends import registry
 from tuneport.backends.protocols import Backend
+from tuneport.catalog.relocation import Maps
 from tuneport.errors import JobError, Problem, SettingsError
 from tuneport.files import Document, read_document
 from tuneport.files.yaml_text import scalar
@@ -20,6 +21,8 @@ FILE = "tuneport.toml"
 PROJECT_FILE = "pyproject.toml"
 PREFIX = "TUNEPORT_"
 DEFAULT_BACKEND = "local"
+MAPS = "map"
+"""The section that belongs to no backend."""
 SHORTHANDS: Mapping[str, tuple[str, ...]] = {"workspace": ("local", "workspace")}
 """Settings that may be given without their section."""
 NOT_SETTINGS = frozenset(f"{PREFIX}{name}" for name in ("TRIAL", "SPACE", "OBJECTIVE", "INPUTS", "TOKEN", "DEBUG"))
@@ -61,10 +64,12 @@ class Config:
     Attributes:
         on: the backend to use where a call names none.
         sections: settings of the backends that are in use or mentioned, by the backend's name.
+        maps: where things of one cloud are on another.
     """
 
     on: str
     sections: Mapping[str, Word]
+    maps: Maps
     _given: Mapping[_Path, _Given]
 
     def settings(self, backend: Backend[S]) -> S:
@@ -78,6 +83,11 @@ class Config:
         return [
             Setting("on", self.on, _origin(self._given, ("on",))),
             *(Setting(f"{name}.{field}", value, _origin(self._given, (name, field))) for name, field, value in fields),
+            *(
+                Setting(f"{MAPS}.{kind}", value, _origin(self._given, (MAPS, kind)))
+                for kind, value in self.maps
+                if value
+            ),
         ]
 
 
@@ -171,25 +181,26 @@ def _checked(given: Mapping[_Path, _Given]) -> Config:
     problems: list[Problem] = []
     sections: dict[str, Word] = {}
     for name in dict.fromkeys((str(on), *(path[0] for path in given))):
-        if name in known:
+        if name in known or name == MAPS:
             try:
                 sections[name] = _section(name, given)
             except JobError as error:
                 problems += [_located(problem, name, given) for problem in error.problems]
         elif name not in {"on", on}:
-            hint = did_you_mean(name, ["on", *SHORTHANDS, *known])
+            hint = did_you_mean(name, ["on", MAPS, *SHORTHANDS, *known])
             problems.append(Problem(f"/{name}", f"unknown setting '{name}'; {hint}", place=_origin(given, (name,))))
     if not isinstance(on, str):
         problems.append(Problem("/on", f"must be a backend's name, not {on!r}", place=_origin(given, ("on",))))
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise SettingsError(f"settings: {count}", problems=problems)
-    return Config(on, sections, given)
+    maps = sections.pop(MAPS, None)
+    return Config(on, sections, maps if isinstance(maps, Maps) else Maps(), given)
 
 
 def _section(name: str, given: Mapping[_Path, _Given]) -> Word:
     """The section as its backend understands it; the text of a variable is read as a number where text is wrong."""
-    settings_type = registry.load(name).settings_type
+    settings_type: type[Word] = Maps if name == MAPS else registry.load(name).settings_type
     own = {path[1:]: value for path, value in given.items() if path[0] == name}
     try:
         section = settings_type.model_validate(_nested(own))

@@ -33,14 +33,26 @@ MAY_CALL_ON = {
     "backend": PURE_BACKEND,  # every file of a backend but its client
     "client": {*PURE_BACKEND, "backend", "engine"},
     "emulators": {*PURE_BACKEND, "backend", "engine", "backends.registry"},
-    "config": {*WORDS, "files", "backends.protocols", "backends.registry"},
-    "testing": {*EVERYTHING_BELOW, "config"},
-    "api": {*EVERYTHING_BELOW, "config"},
-    "cli": {*EVERYTHING_BELOW, "config", "api"},
+    "exchange": PURE_BACKEND,
+    "config": {*WORDS, "catalog", "files", "backends.protocols", "backends.registry"},
+    "testing": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
+    "translating": {*EVERYTHING_BELOW, "config", "exchange"},
+    "api": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
+    "cli": {*EVERYTHING_BELOW, "config", "exchange", "translating", "api"},
 }
 """Room to the rooms that it may import."""
 
-PURE = {"errors", "model", "search", "translation", "catalog", "engine.launch", "backends.protocols", "backend"}
+PURE = {
+    "errors",
+    "model",
+    "search",
+    "translation",
+    "catalog",
+    "engine.launch",
+    "backends.protocols",
+    "backend",
+    "exchange",
+}
 IMPURE = {
     "asyncio", "datetime", "glob", "http", "logging", "multiprocessing", "os", "random", "secrets", "shutil", "signal",
     "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib.request", "uuid",

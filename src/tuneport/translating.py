@@ -1,0 +1,255 @@
+"""The public verbs that move jobs between clouds: translate, import_job, migrate, refusals, plan, diff."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from tuneport import exchange
+from tuneport.backends import registry
+from tuneport.backends.protocols import Cloud
+from tuneport.catalog.relocation import Maps
+from tuneport.config import load as load_config
+from tuneport.errors import BackendNotFoundError, JobError, Problem, SettingsError, TuneportError
+from tuneport.exchange import Imported, Migrated, Translated
+from tuneport.model.job import TuningJob
+from tuneport.model.word import Word
+from tuneport.translation.blame import blamed
+from tuneport.translation.capabilities import Fidelity, screen
+from tuneport.translation.measure import Change, compare
+
+Json = dict[str, Any]
+Job = TuningJob | Mapping[str, Any]
+
+
+def translate(
+    job: Job, to: str, *, settings: Mapping[str, Any] | Word | None = None, form: str | None = None
+) -> Translated:
+    """Say a job in a cloud's words. Nothing is sent.
+
+    Args:
+        job: the job, or plain data that is one.
+        to: the cloud: vertex, sagemaker or modelarts.
+        settings: of that cloud, over the configured ones.
+        form: what kind of document; None: the one that the job was read from there, or else what is submitted.
+
+    Returns:
+        The document, and a report of every field that is not simply kept. What the cloud cannot do is reported as
+        unsupported; `report.require` insists on a fidelity.
+
+    Raises:
+        JobError: `job` is no valid job.
+        BackendNotFoundError: there is no such backend, or it has no documents.
+        PayloadError: it has no such form.
+        SettingsError: the settings are invalid.
+    """
+    backend = cloud(to)
+    return exchange.translate(
+        _job(job), backend, _settings(backend, settings), form=form, maps=_maps(), material=_material
+    )
+
+
+def import_job(payload: object, source: str) -> Imported:
+    """Understand a cloud's own document: a request, a response, or a tool's resource that carries one.
+
+    Args:
+        payload: the document as plain data.
+        source: the cloud whose document it is.
+
+    Returns:
+        The job, with a box of what our words cannot say. Translating it back to `source` gives the same document.
+
+    Raises:
+        BackendNotFoundError: there is no such backend, or it has no documents.
+        PayloadError: the document is malformed; every problem with its JSON pointer.
+    """
+    return exchange.read(payload, cloud(source))
+
+
+def migrate(
+    payload: object,
+    source: str,
+    to: str,
+    *,
+    settings: Mapping[str, Any] | Word | None = None,
+    form: str | None = None,
+) -> Migrated:
+    """Say what one cloud's document asks for in another cloud's words. Nothing is sent.
+
+    Args:
+        payload: the document as plain data.
+        source: the cloud whose document it is.
+        to: the other cloud.
+        settings: of the other cloud, over the configured ones.
+        form: what kind of document to make.
+
+    Returns:
+        The job, the new document, and a report of every field that is not simply kept and of all that stays behind.
+
+    Raises:
+        BackendNotFoundError: there is no such backend, or it has no documents.
+        PayloadError: the document is malformed.
+        SettingsError: the settings are invalid.
+    """
+    backend = cloud(to)
+    imported = import_job(payload, source)
+    return exchange.migrate(
+        imported, source, backend, _settings(backend, settings), form=form, maps=_maps(), material=_material
+    )
+
+
+def refusals(job: TuningJob, on: str, *, settings: Mapping[str, Any] | Word | None = None) -> list[Problem]:
+    """Everything for which a cloud would refuse a job, and all that it cannot do; empty if it would take it.
+
+    Args:
+        job: the job.
+        on: the cloud.
+        settings: of that cloud, over the configured ones.
+
+    Raises:
+        BackendNotFoundError: there is no such backend, or it has no documents.
+        SettingsError: the settings are invalid.
+    """
+    backend = cloud(on)
+    chosen = _settings(backend, settings)
+
+    def refused(one: TuningJob) -> list[Problem]:
+        made = exchange.translate(one, backend, chosen, maps=_maps())
+        return backend.translator.problems(made.request, made.form)
+
+    translated = exchange.translate(job, backend, chosen, maps=_maps(), material=_material)
+    unsupported = [
+        Problem(field.pointer, field.note or "cannot be said there")
+        for field in translated.report.fields
+        if field.fidelity is Fidelity.UNSUPPORTED
+    ]
+    known = {problem.pointer for problem in unsupported}
+    limits = [problem for problem in screen(job, backend.capabilities) if problem.pointer not in known]
+    return [*unsupported, *limits, *blamed(job, refused)]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What submitting a job would mean.
+
+    Attributes:
+        translated: the document and its report.
+        trials: most trials; None: until another limit is reached.
+        parallel: trials at the same time.
+        seconds: longest time that it can take as far as limits say; None: nothing bounds it.
+        machine: what one trial runs on, in the cloud's words.
+        replicas: machines per trial.
+        unresolved: all that stands in the way.
+    """
+
+    translated: Translated
+    trials: int | None
+    parallel: int
+    seconds: float | None
+    machine: str | None
+    replicas: int
+    unresolved: list[Problem]
+
+
+def plan(job: Job, on: str, *, settings: Mapping[str, Any] | Word | None = None) -> Plan:
+    """What would be sent to a cloud, and what it means. Nothing is sent.
+
+    Args:
+        job: the job, or plain data that is one.
+        on: the cloud.
+        settings: of that cloud, over the configured ones.
+
+    Raises:
+        JobError: `job` is no valid job.
+        BackendNotFoundError: there is no such backend, or it has no documents.
+        SettingsError: the settings are invalid.
+    """
+    valid = _job(job)
+    translated = translate(valid, on, settings=settings)
+    trial, budget = translated.job.trial, translated.job.budget
+    return Plan(
+        translated=translated,
+        trials=budget.max_trials,
+        parallel=budget.parallel_trials,
+        seconds=_longest(translated.job),
+        machine=trial.resources.machine,
+        replicas=trial.resources.replicas,
+        unresolved=refusals(valid, on, settings=settings),
+    )
+
+
+def _longest(job: TuningJob) -> float | None:
+    """Seconds after which a run has ended whatever happens, waiting for capacity left out."""
+    budget, trial = job.budget, job.trial
+    bounds = [] if budget.max_seconds is None else [budget.max_seconds]
+    if budget.max_trials is not None and trial.timeout is not None:
+        rounds = math.ceil(budget.max_trials / budget.parallel_trials)
+        bounds.append(rounds * trial.timeout * (1 + trial.retries))
+    return min(bounds, default=None)
+
+
+def diff(a: TuningJob, b: TuningJob) -> list[Change]:
+    """Every place where two jobs differ in meaning: not in spelling, not in the order of parameters.
+
+    What only one cloud understands is compared as well, under ``/native``.
+    """
+    return [*compare(a, b), *exchange.compare_boxes(a, b)]
+
+
+def cloud(name: str) -> Cloud[Any]:
+    """The backend of that name, if it has documents of its own.
+
+    Raises:
+        BackendNotFoundError: there is none, or it has no documents.
+    """
+    backend = registry.load(name)
+    if not hasattr(backend, "translator"):
+        others = ", ".join(clouds())
+        msg = f"'{name}' runs jobs as they are and has no documents of its own"
+        raise BackendNotFoundError(msg, backend=name, hint=f"backends that have: {others}")
+    return cast("Cloud[Any]", backend)
+
+
+def clouds() -> list[str]:
+    """Names of all backends that have documents of their own and that can be loaded."""
+    found = []
+    for name in registry.names():
+        try:
+            loaded = registry.load(name)
+        except TuneportError:
+            continue
+        if hasattr(loaded, "translator"):
+            found.append(name)
+    return found
+
+
+def _job(job: Job) -> TuningJob:
+    if isinstance(job, TuningJob):
+        return job
+    if not isinstance(job, Mapping):
+        raise JobError(f"must be a TuningJob (tuneport.files.read_job reads a file), not {type(job).__name__}")
+    return TuningJob.model_validate(dict(job))
+
+
+def _settings(backend: Cloud[Any], given: Mapping[str, Any] | Word | None) -> Word:
+    """The settings of a cloud: configured, with those that a call gives laid over them."""
+    if isinstance(given, Word):
+        if not isinstance(given, backend.settings_type):
+            raise SettingsError(f"must be {backend.settings_type.__name__}, not {type(given).__name__}")
+        given = given.brief()
+    config = load_config({backend.name: dict(given or {})})
+    return cast("Word", config.settings(backend))
+
+
+def _maps() -> Maps:
+    return load_config().maps
+
+
+def _material(name: str) -> tuple[str, ...]:
+    """What matters of a backend's own box; unknown backends are taken at their word that something does not."""
+    try:
+        return registry.load(name).capabilities.material
+    except TuneportError:
+        return ()
