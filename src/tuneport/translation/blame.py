@@ -56,7 +56,7 @@ def _common(culprits: list[Path]) -> Path:
 
 def _asked(data: dict[str, Any], place: Path, refuse: Refuse) -> list[Problem]:
     """What is refused of the job without a word or, where it cannot do without, with the plainest one instead."""
-    for change in (_REMOVED, "x", 1):
+    for change in (_REMOVED, "a1", 1):
         try:
             return refuse(TuningJob.model_validate(_changed(data, place, change)))
         except JobError:
