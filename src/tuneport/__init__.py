@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from tuneport.model.trial_spec import Input, Output, Resources, TrialSpec
     from tuneport.search.study import Study
+    from tuneport.translating import import_job, migrate, translate
 
     __version__: str
 
@@ -71,12 +72,15 @@ __all__ = [
     "__version__",
     "attach",
     "errors",
+    "import_job",
     "maximize",
+    "migrate",
     "minimize",
     "resume",
     "run",
     "runs",
     "submit",
+    "translate",
     "tune",
     "when",
 ]
@@ -90,6 +94,7 @@ _ROOMS = {
     "Sobol StudySpec Tpe maximize minimize",
     "model.trial_spec": "Input Output Resources TrialSpec",
     "search.study": "Study",
+    "translating": "import_job migrate translate",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

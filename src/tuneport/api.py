@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from tuneport import translating
 from tuneport.backends import registry
 from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.settings import LocalSettings
@@ -181,10 +182,14 @@ def check(
         base: directory that relative paths of the job mean; None: the current one.
 
     Raises:
-        JobError: `job` is neither a job nor a mapping.
+        JobError: `job` is neither a job nor a mapping or, for a cloud, no valid job.
         BackendNotFoundError: there is no such backend.
     """
     _check_kind(job)
+    name = on or load_config().on
+    if name in translating.clouds():
+        valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
+        return translating.refusals(valid, name, settings=settings)
     name, chosen = _settings(on, settings)
     if isinstance(job, TuningJob):
         problems = screen(job, registry.load(name).capabilities)

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, TextIO
 
 import typer
 
-from tuneport.cli import driving, project, runs
+from tuneport.cli import backends, driving, machines, moving, project, runs
 from tuneport.cli.output import note, say, say_error
 from tuneport.errors import TuneportError
 
@@ -52,10 +52,17 @@ for verb in (
     runs.logs,
     runs.stop,
     runs.delete,
+    moving.translate,
+    moving.import_,
+    moving.migrate,
+    moving.plan,
+    moving.diff,
+    backends.backends,
+    machines.machines,
     project.schema,
     project.vendor,
 ):
-    app.command()(verb)
+    app.command(verb.__name__.rstrip("_"))(verb)
 
 
 def _version(wanted: bool) -> None:

@@ -183,13 +183,18 @@ def _checked(path: str, on: str | None, settings: dict[str, Any]) -> tuple[Tunin
     document = read_document(path)
     data = job_data(document)
     base = (Path() if path == "-" else Path(path).parent).resolve()
-    if problems := api.check(data, on=on, settings=settings, base=base):
+    try:
+        problems = api.check(data, on=on, settings=settings, base=base)
+    except JobError as error:
+        problems = list(error.problems)
+    if problems:
         raise JobError.of(document.name, document.located(problems))
     return TuningJob.model_validate(data), base
 
 
 def _settings(contract: str | None, workspace: Path | None) -> dict[str, Any]:
-    return {"contract": contract, "workspace": workspace}
+    given = {"contract": contract, "workspace": workspace}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _elsewhere(workspace: Path | None) -> str:

@@ -12,7 +12,7 @@ from tuneport.files import json_text, toml_text, yaml_text
 from tuneport.files.document import Document, syntax_error
 from tuneport.model.job import TuningJob
 
-__all__ = ["Document", "job_data", "read_document", "read_job", "write_job"]
+__all__ = ["Document", "job_data", "read_document", "read_job", "write_document", "write_job"]
 
 
 class _Format(NamedTuple):
@@ -81,7 +81,19 @@ def write_job(job: TuningJob, path: str | Path | None = None) -> str:
     Raises:
         JobError: the file cannot be written, or the format has no word for a part of the job.
     """
-    text = _format(path or "").write(job.brief())
+    return _written(_format(path or "").write(job.brief()), path)
+
+
+def write_document(data: Mapping[str, Any], path: str | Path | None = None) -> str:
+    """Any document as text, also written to `path`; its suffix chooses the format, JSON without one.
+
+    Raises:
+        JobError: the file cannot be written, or the format has no word for a part of the document.
+    """
+    return _written(_format(path or ".json").write(data), path)
+
+
+def _written(text: str, path: str | Path | None) -> str:
     if path is not None:
         try:
             Path(path).write_text(text, encoding="utf-8")
