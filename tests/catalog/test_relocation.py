@@ -54,7 +54,7 @@ AT_HOME = {
 
 
 def test_what_is_at_home_stays_untouched():
-    same = job(**AT_HOME)
+    same = job(**AT_HOME, variants=[Variant(when={"parameter": "opt", "values": ["b"]}, image="gcr.io/b")])
     moved, reports = relocate(same, VERTEX, Maps(uri={"gs://data/": "gs://other/"}))
     assert moved is same
     assert reports == []

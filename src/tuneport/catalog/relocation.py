@@ -71,13 +71,11 @@ def relocate(job: TuningJob, home: Home, maps: Maps) -> tuple[TuningJob, list[Fi
         The job, the very same one if there was nothing to do, and a report of each field that was to be moved.
     """
     reports: Reports = []
-    trial = _relocated(job.trial, ("trial",), home, maps, reports)
-    if trial.variants:
-        variants = tuple(
-            _relocated(variant, ("trial", "variants", index), home, maps, reports)
-            for index, variant in enumerate(trial.variants)
-        )
-        trial = _with(trial, "variants", variants)
+
+    def relocated(spec: Any, at: Location) -> Any:
+        return _relocated(spec, at, home, maps, reports)
+
+    trial = _walk(relocated(job.trial, ("trial",)), ("variants", EACH), ("trial",), relocated)
     return _with(job, "trial", trial), reports
 
 
@@ -97,7 +95,7 @@ def _relocated(spec: Any, at: Location, home: Home, maps: Maps, reports: Reports
     return _with(spec, "resources", _machine(spec.resources, (*at, "resources"), home, maps, reports))
 
 
-def _walk(value: Any, path: tuple[str, ...], at: Location, move: Callable[[str, Location], str]) -> Any:
+def _walk(value: Any, path: tuple[str, ...], at: Location, move: Callable[[Any, Location], Any]) -> Any:
     """What becomes of a value when those at the path's end are moved; itself if none of them is."""
     if value is None:
         return None
