@@ -187,7 +187,7 @@ def check(
     """
     _check_kind(job)
     name = on or load_config().on
-    if name in translating.clouds():
+    if translating.has_documents(registry.load(name)):
         valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
         return translating.refusals(valid, name, settings=settings)
     name, chosen = _settings(on, settings)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from tuneport import exchange
 from tuneport.backends import registry
-from tuneport.backends.protocols import Cloud
+from tuneport.backends.protocols import Backend, Cloud
 from tuneport.catalog.relocation import Maps
 from tuneport.config import load as load_config
 from tuneport.errors import BackendNotFoundError, JobError, Problem, SettingsError, TuneportError
@@ -205,11 +205,16 @@ def cloud(name: str) -> Cloud[Any]:
         BackendNotFoundError: there is none, or it has no documents.
     """
     backend = registry.load(name)
-    if not hasattr(backend, "translator"):
+    if not has_documents(backend):
         others = ", ".join(clouds())
         msg = f"'{name}' runs jobs as they are and has no documents of its own"
         raise BackendNotFoundError(msg, backend=name, hint=f"backends that have: {others}")
     return cast("Cloud[Any]", backend)
+
+
+def has_documents(backend: Backend[Any]) -> bool:
+    """Whether a backend is a cloud, which has jobs in its own words."""
+    return hasattr(backend, "translator")
 
 
 def clouds() -> list[str]:
@@ -220,7 +225,7 @@ def clouds() -> list[str]:
             loaded = registry.load(name)
         except TuneportError:
             continue
-        if hasattr(loaded, "translator"):
+        if has_documents(loaded):
             found.append(name)
     return found
 

@@ -31,7 +31,7 @@ def machines(
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="With so much memory, such as 64GiB.")] = None,
     as_json: Json = False,
 ) -> int:
-    """List machine types of clouds, or find the nearest one and say why.
+    """List machine types, or find the nearest one and say why.
 
     With --json memory is in GiB, and a search gives a list with one answer per cloud. The exit status is 3 if nothing
     fits.

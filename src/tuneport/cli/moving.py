@@ -47,9 +47,10 @@ def translate(
     output: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Print a job in a cloud's own words; a report of what became of its fields goes to standard error.
+    """Print a job in a cloud's own words.
 
-    The exit status is 4 if the report holds worse than --tolerate; what is unsupported is never tolerated.
+    A report of what became of its fields goes to standard error. The exit status is 4 if the report holds worse than
+    --tolerate; what is unsupported is never tolerated.
 
     Example: tuneport translate job.yaml --to sagemaker > request.json
     """
@@ -101,8 +102,9 @@ def migrate(
     output: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Print one cloud's document in another cloud's words, with a report of all that changes or stays behind.
+    """Print one cloud's document in another cloud's words.
 
+    A report of all that changes or stays behind goes to standard error.
     Where things are on the other cloud is said in tuneport.toml, under [map.uri], [map.image] and [map.machine].
 
     Example: tuneport migrate request.json --from sagemaker --to vertex
@@ -120,8 +122,9 @@ def plan(
     settings: Set = None,
     as_json: Json = False,
 ) -> int:
-    """Say what would be sent to a cloud and what it means: trials, time, machines, and all that is unresolved.
+    """Say what would be sent to a cloud and what it means.
 
+    That is: trials, time, machines, and all that is unresolved.
     The exit status is 3 if something is unresolved.
 
     Example: tuneport plan job.yaml --on vertex
@@ -169,7 +172,9 @@ def _plan_text(job: TuningJob, facts: dict[str, Any]) -> str:
 
 
 def diff(a: AnyFile, b: AnyFile, as_json: Json = False) -> None:
-    """Say what differs in meaning between two jobs, each in our words or in any cloud's.
+    """Say what differs in meaning between two jobs.
+
+    Each is a job file of ours or a document of any cloud.
 
     Example: tuneport diff job.yaml request.json
     """

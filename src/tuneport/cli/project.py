@@ -18,7 +18,7 @@ def init(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a commented job.yaml and a train.py that work as they stand.
+    """Write a job.yaml and a train.py that work as they stand.
 
     Example: tuneport init my-study
     """

@@ -168,9 +168,9 @@ def stop(
     workspace: Workspace = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a run, or one of its trials, to stop; what is recorded stays.
+    """Ask a run, or one of its trials, to stop.
 
-    A stopped run can be resumed.
+    What is recorded stays; a stopped run can be resumed.
 
     Example: tuneport stop digits-7f3a
     """
