@@ -147,7 +147,7 @@ def test_the_plain_job_is_fine():
         ({"trial": {"command": {"x"}}}, "/trial/command"),
         ({"trial": {"command": ["x"], "module": "y"}}, "/trial"),
         ({"trial": {"image": "x", "function": "m:f"}}, "/trial"),
-        ({"trial": {"command": ["x"], "package": "y"}}, "/trial/package"),
+        ({"trial": {"function": "m:f", "package": "y"}}, "/trial/package"),
         ({"trial": {"module": "no module"}}, "/trial/module"),
         ({"trial": {"function": "f"}}, "/trial/function"),
         ({"trial": {"command": ["x"], "parameters": {"x": 1}}}, "/trial/parameters/x"),

@@ -21,11 +21,12 @@ UNAVOIDABLE = {
 """What the plainest job uses."""
 ALONE = {"schema_version", "kind"}
 """Fields that are no features: the format's number, and what tells alternatives apart (each has its own feature)."""
-PARTS = {"budget", "resources", "algorithm", "early_stopping", "output", "warm_start", "when"}
-"""Fields that hold words; their own fields, or the word as a whole, are features."""
+WHOLE = {"inputs", "output", "warm_start", "variants"}
+"""Fields that hold words and are features themselves; of other words, the fields are."""
 CANDIDATES = [
-    1, 2, 0.3, 3, True, "best", "sagemaker", "convex", "log", "identical", "a", "a:b", ["a"], ["--x"], {"k": "v"},
-    {"native": {"x": 1}}, [{"name": "t", "uri": "data"}], {"uri": "out"}, {"parameter": "x", "values": ["a"]},
+    1, 2, 0.3, 3, True, "best", "sagemaker", "convex", "log", "identical", "stream", "a", "a:b", ["a"], ["--x"],
+    {"k": "v"}, {"native": {"x": 1}}, [{"name": "t", "uri": "data"}], {"uri": "out"},
+    [{"run": "a:b"}], [{"when": {"parameter": "x", "values": ["a"]}}],
 ]  # fmt: skip
 
 
@@ -58,8 +59,9 @@ def optional_fields():
             continue
         seen.add(word)
         for name, info in word.model_fields.items():
-            waiting += words_in(info.annotation)
-            if not info.is_required() and name not in ALONE | PARTS:
+            parts = words_in(info.annotation)
+            waiting += [part for part in parts if name != "variants"]
+            if not info.is_required() and name not in ALONE and (not parts or name in WHOLE):
                 yield word, name
 
 

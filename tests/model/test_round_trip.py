@@ -6,6 +6,7 @@ import json
 import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tuneport import schemas
@@ -28,6 +29,21 @@ def test_json_and_brief(job):
     assert len(json.dumps(job.brief())) <= len(job.model_dump_json()) + 1000
     SCHEMA.validate(job.brief())
     assert used(job)
+
+
+@many
+@given(jobs(), st.data())
+def test_what_a_trial_runs_is_valid_whatever_varies(job, data):
+    choices = {one.name: one.choices for one in job.study.parameters if hasattr(one, "choices")}
+    parameters = {name: data.draw(st.sampled_from(values)) for name, values in choices.items()}
+    here = job.under(parameters)
+    assert TuningJob.model_validate(here.model_dump()) == here
+    assert here.trial.variants == ()
+    applied = [variant for variant in job.trial.variants if variant.when.holds(parameters)]
+    for variant in applied[-1:]:
+        assert dict(variant.changes()).items() <= dict(here.trial).items()
+    if not applied:
+        assert (here.trial.changed(variants=job.trial.variants), here.study) == (job.trial, job.study)
 
 
 @many

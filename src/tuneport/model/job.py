@@ -78,6 +78,21 @@ class TuningJob(Word):
     native: dict[Str, dict[Str, Json]] = {}
     """Per backend, what its own jobs say that this model has no word for; used again on that backend only."""
 
+    def under(self, parameters: Mapping[str, Any]) -> TuningJob:
+        """The job as a trial with these parameters knows it: the variants whose conditions hold are applied.
+
+        The primary objective has the name that the trainer knows it by there.
+        """
+        if not self.trial.variants:
+            return self
+        names = [one.metric for one in self.trial.variants if one.metric is not None and one.when.holds(parameters)]
+        changes: dict[str, Any] = {"trial": self.trial.under(parameters)}
+        if names:
+            primary, *others = self.study.objectives
+            objectives = (primary.changed(metric=names[-1]), *others)
+            changes["study"] = self.study.model_copy(update={"objectives": objectives})
+        return self.model_copy(update=changes)  # every part was checked, and so were the variants
+
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
         study: StudySpec | None = fields.get("study")
@@ -96,9 +111,12 @@ class TuningJob(Word):
 
 
 def _variant_flaws(study: StudySpec, trial: TrialSpec) -> Iterator[Flaw]:
-    """Conditions of variants must be about parameters and values that there are."""
+    """Conditions of variants must be about parameters and values that there are, and metrics must not be mixed up."""
     named = {parameter.name: parameter for parameter in study.parameters}
+    others = {objective.metric for objective in study.objectives[1:]}
     for index, variant in enumerate(trial.variants):
+        if variant.metric in others:
+            yield Flaw(f"'{variant.metric}' is another objective already", "trial", "variants", index, "metric")
         here = ("trial", "variants", index, "when")
         parent = named.get(variant.when.parameter)
         if parent is None:

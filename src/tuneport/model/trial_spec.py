@@ -123,6 +123,8 @@ FunctionPath: TypeAlias = Annotated[
     BeforeValidator(_function_path, json_schema_input_type=str),
 ]
 """A Python function as "package.module:function"."""
+Patterns: TypeAlias = dict[Name, Annotated[Str, Field(min_length=1), AfterValidator(_pattern)]]
+"""Metric name to a regular expression."""
 EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -210,6 +212,65 @@ class Encryption(Word):
 WAYS_TO_RUN = ("command", "image", "module", "function", "algorithm")
 TOGETHER = ({"image", "command"}, {"image", "module"})
 """Ways to run that complete each other: what is started, and inside of which image."""
+_OF_PACKAGE = {"command", "module"}
+"""Ways to run that find their code in a package."""
+
+
+class Variant(Word):
+    """What one trial runs instead where its condition holds. A field that is given replaces the trial's as a whole.
+
+    Ways to run that do not go together with the one that is given here, such as a stored algorithm with an image, give
+    way to it.
+    """
+
+    when: When
+    """The condition: a parameter, and those of its values for which this applies."""
+    metric: Name | None = None
+    """What the trainer calls the primary metric here, if it is not the objective's name."""
+    command: tuple[Text, ...] | None = None
+    """Program and first arguments."""
+    image: Annotated[Str, Field(min_length=1)] | None = None
+    """Container image for clouds."""
+    algorithm: Annotated[Str, Field(min_length=1)] | None = None
+    """An algorithm that is stored or sold in a cloud, by its name or id there."""
+    args: tuple[Text, ...] | None = None
+    """Arguments before those of the parameters."""
+    parameters: dict[Name, Scalar] | None = None
+    """Fixed values."""
+    env: dict[EnvName, Text] | None = None
+    """Environment variables."""
+    inputs: tuple[Input, ...] | None = None
+    """Data that it reads."""
+    output: Output | None = None
+    """Where its results go."""
+    resources: Resources | None = None
+    """What it needs of a machine."""
+    timeout: Seconds | None = None
+    """Seconds after which one trial is stopped and has failed; written as a number or as 2h."""
+    retries: Annotated[Integer, Field(ge=0, le=100)] | None = None
+    """More attempts after a crash, a pre-emption, lack of memory or a failure of the machine."""
+    spot: bool | None = None
+    """On cheaper capacity that may be taken away."""
+    max_wait: Seconds | None = None
+    """Seconds that one trial may wait for capacity; written as a number or as 2h."""
+    identity: Str | None = None
+    """Whom trials run as in a cloud: a service account or a role."""
+    network: Network | None = None
+    """How trials are connected."""
+    encryption: Encryption | None = None
+    """Keys for what is kept of them."""
+    metrics: Patterns | None = None
+    """Metric name, as the trainer has it here, to a regular expression over the trial's output."""
+
+    def changes(self) -> Iterator[tuple[str, Any]]:
+        """Fields of TrialSpec that it replaces, with their new values."""
+        given = ((name, getattr(self, name)) for name in type(self).model_fields if name not in {"when", "metric"})
+        return ((name, value) for name, value in given if value is not None)
+
+    @classmethod
+    def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
+        yield from _way_flaws(fields)
+        yield from _spec_flaws(fields)
 
 
 class TrialSpec(Word):
@@ -253,7 +314,7 @@ class TrialSpec(Word):
     """How trials are connected."""
     encryption: Encryption = Encryption()
     """Keys for what is kept of them."""
-    metrics: dict[Name, Annotated[Str, Field(min_length=1), AfterValidator(_pattern)]] = {}
+    metrics: Patterns = {}
     """Metric name to a regular expression over the trial's output; the number is group 1, or else the whole match.
     Empty: the trainer reports through tuneport_trial or its cloud's own way."""
     variants: tuple[Variant, ...] = ()
@@ -261,56 +322,45 @@ class TrialSpec(Word):
 
     def under(self, parameters: Mapping[str, Any]) -> TrialSpec:
         """What a trial with these parameters runs: the variants whose conditions hold are applied in order."""
-        changes = [
-            change for variant in self.variants if variant.when.holds(parameters) for change in variant.changes()
-        ]
-        return self if not self.variants else self.changed(**{"variants": ()} | dict(changes))
+        if not self.variants:
+            return self
+        fields = {name: getattr(self, name) for name in type(self).model_fields} | {"variants": ()}
+        for variant in self.variants:
+            if variant.when.holds(parameters):
+                changes = dict(variant.changes())
+                fields |= _given_way(fields, changes) | changes
+        return type(self).model_validate(fields)
 
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
-        ways = [way for way in WAYS_TO_RUN if fields.get(way) is not None]
+        ways = _ways(fields)
         if not ways and all(way in fields for way in WAYS_TO_RUN):  # otherwise one was given, and is wrong by itself
             yield Flaw(f"says nothing to run: give one of {', '.join(WAYS_TO_RUN)}")
-        elif len(ways) > 1 and set(ways) not in TOGETHER:
-            yield Flaw(f"only one of {', '.join(ways)} can be run; image goes together with command or module")
-        if fields.get("package") is not None and {"module", "command"}.isdisjoint(ways) and "module" in fields:
+        yield from _way_flaws(fields)
+        if fields.get("package") is not None and ways.isdisjoint(_OF_PACKAGE) and "module" in fields:
             yield Flaw("needs `module` or `command`, what to run of it", "package")
         yield from _spec_flaws(fields)
 
 
-class Variant(Word):
-    """What one trial runs instead where its condition holds. A field that is given replaces the trial's as a whole."""
+def _ways(fields: Mapping[str, Any]) -> set[str]:
+    return {way for way in WAYS_TO_RUN if fields.get(way) is not None}
 
-    when: When
-    """The condition: a parameter, and those of its values for which this applies."""
-    metric: Name | None = None
-    """What the trainer calls the primary metric here, if it is not the objective's name."""
-    command: tuple[Text, ...] | None = None
-    image: Annotated[Str, Field(min_length=1)] | None = None
-    algorithm: Annotated[Str, Field(min_length=1)] | None = None
-    args: tuple[Text, ...] | None = None
-    parameters: dict[Name, Scalar] | None = None
-    env: dict[EnvName, Text] | None = None
-    inputs: tuple[Input, ...] | None = None
-    output: Output | None = None
-    resources: Resources | None = None
-    timeout: Seconds | None = None
-    retries: Annotated[Integer, Field(ge=0, le=100)] | None = None
-    spot: bool | None = None
-    max_wait: Seconds | None = None
-    identity: Str | None = None
-    network: Network | None = None
-    encryption: Encryption | None = None
-    metrics: dict[Name, Annotated[Str, Field(min_length=1), AfterValidator(_pattern)]] | None = None
 
-    def changes(self) -> Iterator[tuple[str, Any]]:
-        """Fields of TrialSpec that it replaces, with their new values."""
-        given = ((name, getattr(self, name)) for name in type(self).model_fields if name not in {"when", "metric"})
-        return ((name, value) for name, value in given if value is not None)
+def _given_way(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, None]:
+    """The fields of a trial that give way when a variant says what to run instead."""
+    given = _ways(changes)
+    if not given:
+        return {}
+    gone = {way for way in _ways(fields) - given if given | {way} not in TOGETHER}
+    left = given | _ways(fields) - gone
+    return dict.fromkeys(gone if left & _OF_PACKAGE else gone | {"package"})
 
-    @classmethod
-    def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
-        yield from _spec_flaws(fields)
+
+def _way_flaws(fields: Mapping[str, Any]) -> Iterator[Flaw]:
+    ways = _ways(fields)
+    if len(ways) > 1 and ways not in TOGETHER:
+        named = ", ".join(way for way in WAYS_TO_RUN if way in ways)
+        yield Flaw(f"only one of {named} can be run; image goes together with command or module")
 
 
 def _spec_flaws(fields: Mapping[str, Any]) -> Iterator[Flaw]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tuneport.model.job import Budget, TuningJob, WarmStart
+from tuneport.model.job import Budget, Experiment, TuningJob, WarmStart
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, When
 from tuneport.model.study import (
     Anneal,
@@ -24,7 +24,7 @@ from tuneport.model.study import (
     StudySpec,
     Tpe,
 )
-from tuneport.model.trial_spec import Input, Output, Resources, TrialSpec
+from tuneport.model.trial_spec import Encryption, Input, Network, Output, Resources, TrialSpec, Variant
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -183,10 +183,13 @@ def studies(draw: Draw) -> StudySpec:
 
 
 programs = st.one_of(
-    st.fixed_dictionaries({"command": st.lists(lines, min_size=1, max_size=4)}, optional={"image": lines}),
+    st.fixed_dictionaries(
+        {"command": st.lists(lines, min_size=1, max_size=4)}, optional={"image": lines, "package": lines}
+    ),
     st.fixed_dictionaries({"image": lines}),
-    st.fixed_dictionaries({"module": st.just("pack.train")}, optional={"package": lines}),
+    st.fixed_dictionaries({"module": st.just("pack.train")}, optional={"image": lines, "package": lines}),
     st.just({"function": "pack.train:objective"}),
+    st.fixed_dictionaries({"algorithm": lines}),
 )
 resources = st.builds(
     Resources,
@@ -198,7 +201,18 @@ resources = st.builds(
     disk=maybe(sizes),
     replicas=st.integers(1, 4),
     machine=maybe(lines),
+    pool=maybe(lines),
 )
+networks = st.builds(
+    Network,
+    name=maybe(lines),
+    subnets=st.lists(lines, max_size=2),
+    security_groups=st.lists(lines, max_size=2),
+    isolated=st.booleans(),
+    encrypted=st.booleans(),
+)
+keys = st.builds(Encryption, key=maybe(lines), disk_key=maybe(lines))
+experiments = st.builds(Experiment, name=maybe(lines), run=maybe(lines), tensorboard=maybe(lines))
 seconds = st.sampled_from([0.5, 90, "2h", "1h30m"]) | st.floats(0.001, 1e9)
 budgets = st.builds(
     Budget,
@@ -211,23 +225,67 @@ budgets = st.builds(
 ) | st.builds(Budget, max_trials=st.none(), max_seconds=seconds)
 
 
+def details(searched: set[str]) -> dict[str, st.SearchStrategy[Any]]:
+    """The fields that trials and their variants have in common, but for what is run; `searched` are not fixed."""
+    return {
+        "args": st.lists(texts | st.integers() | st.floats(allow_nan=False), max_size=3),
+        "parameters": st.dictionaries(names.filter(lambda name: name not in searched), scalars, max_size=2),
+        "env": st.dictionaries(st.sampled_from(["A", "B_1"]), texts, max_size=2),
+        "inputs": st.lists(inputs(), max_size=2, unique_by=lambda one: one.name),
+        "output": st.builds(Output, uri=lines),
+        "resources": resources,
+        "timeout": seconds,
+        "retries": st.integers(0, 9),
+        "spot": st.booleans(),
+        "max_wait": seconds,
+        "identity": texts,
+        "network": networks,
+        "encryption": keys,
+        "metrics": st.dictionaries(names, st.sampled_from([r"x=(\S+)", "é: (.*)"]), max_size=2),
+    }
+
+
+def inputs() -> st.SearchStrategy[Input]:
+    """Data of any kind."""
+    return st.builds(
+        Input,
+        name=st.sampled_from(["train", "test", "a-b.c"]),
+        uri=lines,
+        content_type=maybe(texts),
+        mode=maybe(st.sampled_from(["copy", "stream", "mount"])),
+        sharded=st.booleans(),
+        writable=st.booleans(),
+        path=maybe(texts),
+    )
+
+
 @st.composite
-def trials(draw: Draw, searched: set[str]) -> TrialSpec:
-    """What a trial runs; `searched` names are no fixed parameters."""
-    channels = draw(st.lists(st.sampled_from(["train", "test", "a-b.c"]), max_size=2, unique=True))
+def variants(draw: Draw, parents: list[Any], metrics: list[str]) -> Variant:
+    """What some choices of one of the `parents` change of a trial; `metrics` are taken by other objectives."""
+    parent = draw(st.sampled_from(parents))
+    ways = programs.map(lambda ways: {name: ways[name] for name in ways.keys() & Variant.model_fields.keys()})
+    free = names.filter(lambda name: name not in metrics)
+    return Variant.model_validate(
+        {
+            "when": When(parent.name, draw(st.lists(st.sampled_from(parent.choices), min_size=1, max_size=2))),
+            **draw(ways),
+            **draw(st.fixed_dictionaries({}, optional={"metric": free} | details({parent.name}))),
+        }
+    )
+
+
+@st.composite
+def trials(draw: Draw, study: StudySpec) -> TrialSpec:
+    """What a trial of a study runs."""
+    searched = {parameter.name for parameter in study.parameters}
+    parents = [parameter for parameter in study.parameters if isinstance(parameter, Categorical)]
+    others = [objective.metric for objective in study.objectives[1:]]
+    varied = st.lists(variants(parents, others), max_size=2) if parents else st.just([])
     return TrialSpec.model_validate(
         {
             **draw(programs),
-            "args": draw(st.lists(texts | st.integers() | st.floats(allow_nan=False), max_size=3)),
-            "parameters": draw(st.dictionaries(names.filter(lambda name: name not in searched), scalars, max_size=2)),
-            "env": draw(st.dictionaries(st.sampled_from(["A", "B_1"]), texts, max_size=2)),
-            "inputs": [Input(name=name, uri=draw(lines)) for name in channels],
-            "output": draw(maybe(st.builds(Output, uri=lines))),
-            "resources": draw(resources),
-            "timeout": draw(maybe(seconds)),
-            "retries": draw(st.integers(0, 9)),
-            "spot": draw(st.booleans()),
-            "metrics": draw(st.dictionaries(names, st.sampled_from([r"x=(\S+)", "é: (.*)"]), max_size=2)),
+            **draw(st.fixed_dictionaries({}, optional=details(searched))),
+            "variants": draw(varied),
         }
     )
 
@@ -238,12 +296,14 @@ def jobs(draw: Draw) -> TuningJob:
     study = draw(studies())
     return TuningJob(
         name=draw(st.sampled_from(["digits", "é 1e-5", "no", "007", "a: b # c"])),
+        description=draw(maybe(texts)),
         labels=draw(st.dictionaries(lines, texts, max_size=2)),
         study=study,
-        trial=draw(trials({parameter.name for parameter in study.parameters})),
+        trial=draw(trials(study)),
         budget=draw(budgets),
         warm_start=draw(
             st.lists(st.builds(WarmStart, run=lines, kind=st.sampled_from(["transfer", "identical"])), max_size=2)
         ),
+        experiment=draw(experiments),
         native=draw(st.dictionaries(texts, st.dictionaries(texts, json_values, max_size=2), max_size=1)),
     )
