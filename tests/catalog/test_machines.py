@@ -1,7 +1,7 @@
 """The machine catalogue: complete, true to itself, and fair in what it finds."""
 
 import json
-from importlib import resources as package_data
+from pathlib import Path
 
 import botocore.session
 import pytest
@@ -12,6 +12,7 @@ from tuneport.catalog import machines as catalogue
 from tuneport.catalog.machines import GIB, Match, like, match
 from tuneport.model.trial_spec import Resources
 
+DATA = Path(catalogue.__file__).with_name("machines.json")
 CLOUDS = ["sagemaker", "vertex", "modelarts"]
 EVERY_MACHINE = [machine for cloud in CLOUDS for machine in catalogue.machines(cloud)]
 ACCELERATOR_TYPES = {
@@ -40,7 +41,7 @@ def test_every_accelerator_type_of_vertex_is_a_kind_of_gpu():
 
 
 def test_the_data_is_dated_and_has_sources():
-    data = json.loads(package_data.files("tuneport.catalog").joinpath("machines.json").read_text("utf-8"))
+    data = json.loads(DATA.read_text())
     assert data["date"] == catalogue.date()
     assert list(data["sources"]) == list(data["machines"]) == catalogue.clouds() == CLOUDS
     assert data["attachments"].keys() <= set(CLOUDS)
@@ -48,7 +49,7 @@ def test_the_data_is_dated_and_has_sources():
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_data_contradicts_itself_nowhere(cloud):
-    data = json.loads(package_data.files("tuneport.catalog").joinpath("machines.json").read_text("utf-8"))
+    data = json.loads(DATA.read_text())
     kinds = {row["id"] for row in data["gpus"]}
     rows = data["machines"][cloud]
     assert len({row["name"] for row in rows}) == len(rows)
@@ -135,6 +136,8 @@ def test_a_machine_described_gives_one_of_the_same_figures(machine):
         ("modelarts.vm.cpu.8u", "sagemaker", ("ml.m7i.2xlarge", None, 0)),
         ("modelarts.kat1.xlarge", "sagemaker", (None, None, 0)),
         ("modelarts.pool.visual.xlarge", "vertex", (None, None, 0)),
+        ("modelarts.vm.gpu.p4", "vertex", ("n1-highmem-2", "p4", 1)),
+        ("ml.g7.2xlarge", "vertex", ("a2-highgpu-1g", "a100-40gb", 1)),
         ("x1-nothing", "vertex", (None, None, 0)),
         ("ml.m5.xlarge", "nowhere", (None, None, 0)),
     ],
@@ -144,6 +147,11 @@ def test_machines_of_other_clouds(name, cloud, expected):
 
 
 def test_gpus_that_are_attached_go_along():
+    t4 = Resources(gpus=1, gpu_type="t4")
+    assert named(like("n1-standard-4", on="vertex", beside=t4)) == ("n1-standard-4", "t4", 1)
+    assert named(like("modelarts.pool.visual.2xlarge", on="vertex", beside=Resources(gpu_type="l4"))) == (
+        "g2-standard-24", "l4", 2,
+    )  # fmt: skip
     assert named(like("n1-standard-4", on="sagemaker", beside=Resources(gpus=1, gpu_type="NVIDIA_TESLA_T4"))) == (
         "ml.g4dn.xlarge", "t4", 1,
     )  # fmt: skip
@@ -163,6 +171,8 @@ def test_gpus_that_are_attached_go_along():
         (Resources(cpus=4), "sagemaker", ("ml.c7i.xlarge", None, 0)),
         (Resources(cpus=0.5), "vertex", ("n1-highmem-2", None, 0)),
         (Resources(cpus=8, memory="32GiB"), "modelarts", ("modelarts.vm.cpu.8u", None, 0)),
+        (Resources(gpus=3, gpu_type="ascend-910", pool="p1"), "modelarts", ("modelarts.pool.visual.4xlarge", None, 4)),
+        (Resources(gpus=1, pool="p1"), "vertex", (None, None, 0)),
         (Resources(cpus=1000), "vertex", (None, None, 0)),
         (Resources(gpus=16, gpu_type="a100-80gb"), "sagemaker", (None, None, 0)),
         (Resources(gpus=1, gpu_type="b300"), "vertex", (None, None, 0)),
@@ -205,6 +215,14 @@ def test_what_is_asked_for(resources, cloud, expected):
         (
             like("modelarts.pool.visual.xlarge", on="vertex"),
             "what modelarts.pool.visual.xlarge has is not in the catalogue",
+        ),
+        (
+            like("modelarts.kat1.4xlarge", on="sagemaker"),
+            "sagemaker has no ascend-910, nor another accelerator of at least 32 GiB that runs the same programs",
+        ),
+        (
+            like("modelarts.vm.gpu.p4", on="vertex"),
+            "1 x p4 as asked; an earlier generation; what else modelarts.vm.gpu.p4 has is not in the catalogue",
         ),
         (match(Resources(cpus=1), "nowhere"), "machines of nowhere are not in the catalogue"),
     ],

@@ -22,6 +22,7 @@ VERTEX = Home(
     key=r"projects/.+",
 )
 SAGEMAKER = Home(cloud="sagemaker", uri=r"s3://.+", image=r".+\.amazonaws\.com/.+", machine=r"ml\..+")
+MODELARTS = Home(cloud="modelarts", uri=r"obs://.+|/.+", machine=r"modelarts\..+")
 LOCAL = Home()
 
 
@@ -235,6 +236,13 @@ def test_a_map_that_does_not_lead_home_is_told():
             Resources(machine="ml.c7i.xlarge", cpus=4),
             [("machine", "emulated", None, "ml.c7i.xlarge")],
         ),
+        (  # cards of a dedicated pool
+            Resources(gpus=1, pool="p1"),
+            MODELARTS,
+            Resources(machine="modelarts.pool.visual.xlarge", gpus=1, pool="p1"),
+            [("machine", "emulated", None, "modelarts.pool.visual.xlarge")],
+        ),
+        (Resources(cpus=4, pool="p1"), MODELARTS, Resources(cpus=4, pool="p1"), []),
         (Resources(disk="100GiB", replicas=2), VERTEX, Resources(disk="100GiB", replicas=2), []),
         (Resources(gpus=1, cpus=4), LOCAL, Resources(gpus=1, cpus=4), []),
         (  # a machine of another cloud

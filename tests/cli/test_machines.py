@@ -44,6 +44,7 @@ def test_all_machines_of_all_clouds_as_json():
         "gpus": 1,
         "gpu_memory": 40,
         "old": False,
+        "pool": False,
         "unverified": False,
     }
 

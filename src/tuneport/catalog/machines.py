@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources as package_data
 from typing import Any
 
 from tuneport.model.trial_spec import Resources
@@ -21,6 +21,7 @@ _ALIKE = 5 / 6
 """With this share of a machine's processors and memory another one is its like; clouds cut them differently."""
 _LEAST = 1 / 2
 """With less than this share it is none."""
+_SIZE = re.compile(r"(-mega)?-\d+gb$")
 _MAKERS = {"nvidia", "tesla", "gpu", "pcie", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "hbm2", "hbm2e", "hbm3", "hbm3e"}
 """What people and drivers write around the name of a GPU."""
 
@@ -47,8 +48,8 @@ class Gpu:
 
     @property
     def chip(self) -> str:
-        """What kinds have in common that differ in memory or connection: "a100"."""
-        return self.id.partition("-")[0]
+        """What kinds have in common that differ in memory or connection alone: "a100"."""
+        return _SIZE.sub("", self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Machine:
         gpu: kind of its built-in GPUs.
         gpus: how many it has built in.
         old: of an earlier generation.
+        pool: cards of a dedicated pool, whatever they are.
         unverified: its figures are not confirmed by a second source.
     """
 
@@ -73,6 +75,7 @@ class Machine:
     gpu: str | None = None
     gpus: int | None = 0
     old: bool = False
+    pool: bool = False
     unverified: bool = False
 
     @property
@@ -137,13 +140,13 @@ class _Catalogue:
     gpus: Mapping[str, Gpu]
     names: Mapping[str, Gpu]
     machines: Mapping[str, Mapping[str, Machine]]
-    offers: Mapping[str, Mapping[str, list[_Offer]]] = field(default_factory=dict)
+    offers: Mapping[str, Mapping[str, list[_Offer]]]
     """Per cloud and kind of GPU, and per cloud and family for any kind; "" has no GPUs. In the order of preference."""
 
 
 @cache
 def _catalogue() -> _Catalogue:
-    data = json.loads(package_data.files(__package__).joinpath("machines.json").read_text("utf-8"))
+    data = json.loads(pkgutil.get_data(__package__, "machines.json") or b"")
     gpus: dict[str, Gpu] = {}
     names: dict[str, Gpu] = {}
     for rank, row in enumerate(data["gpus"]):
@@ -237,7 +240,8 @@ def match(resources: Resources, cloud: str) -> Match:
     """The smallest machine of a cloud that has at least what is asked for.
 
     GPUs are of the kind that is asked for; where the cloud has none of these, of the nearest kind that runs the same
-    programs and has as much memory. A machine's name in `resources` is not looked at.
+    programs and has as much memory. In a pool, whose machines are not known, only their number counts. A machine's name
+    in `resources` is not looked at.
 
     Args:
         resources: what a trial needs.
@@ -247,6 +251,8 @@ def match(resources: Resources, cloud: str) -> Match:
     if resources.gpu_type and gpu is None:
         return _unknown_gpu(resources.gpu_type)
     wanted = max(math.ceil(resources.gpus), 1 if gpu or resources.gpu_memory else 0)
+    if resources.pool is not None:
+        return _in_pool(wanted, cloud)
     memory, gpu_memory = (resources.memory or 0) / GIB, (resources.gpu_memory or 0) / GIB
     return _match(_Need(wanted, gpu, gpu_memory, resources.cpus or 0, memory), cloud, strict=True)
 
@@ -262,17 +268,17 @@ def like(name: str, *, on: str, beside: Resources | None = None) -> Match:
         on: the backend's name.
         beside: what the job says beside the machine, such as GPUs that are attached to it; goes before its figures.
     """
-    if own := find(on, name):
+    said = beside or Resources()
+    own, model = find(on, name), find_anywhere(name)
+    if own and not (said.gpus or said.gpu_type):
         return Match(own, own.gpu, own.gpus or 0, "the machine itself", exact=True)
-    model = find_anywhere(name)
     if model is None:
         return Match(None, None, 0, f"no cloud's machine type '{name}' is in the catalogue")
-    if not model.known:
-        return Match(None, None, 0, f"what {name} has is not in the catalogue")
-    said = beside or Resources()
     gpu = find_gpu(said.gpu_type or model.gpu or "")
     if said.gpu_type and gpu is None:
         return _unknown_gpu(said.gpu_type)
+    if model.gpus is None or (model.gpus and gpu is None):
+        return Match(None, None, 0, f"what {name} has is not in the catalogue")
     need = _Need(
         gpus=max(math.ceil(said.gpus) or model.gpus or 0, 1 if gpu else 0),
         gpu=gpu,
@@ -280,13 +286,24 @@ def like(name: str, *, on: str, beside: Resources | None = None) -> Match:
         cpus=said.cpus or model.cpus or 0,
         memory=said.memory / GIB if said.memory else model.memory or 0,
     )
-    return _match(need, on, strict=False)
+    found = _match(need, on, strict=False)
+    if model.known or found.machine is None:
+        return found
+    return replace(found, reason=f"{found.reason}; what else {name} has is not in the catalogue", exact=False)
 
 
 def attaches(machine: Machine, gpu: str, count: int) -> bool:
     """Whether a machine can be had with so many GPUs of a kind."""
     offers = _catalogue().offers.get(machine.cloud, {}).get(gpu, ())
     return any(offer.machine is machine and offer.gpus == count for offer in offers)
+
+
+def _in_pool(count: int, cloud: str) -> Match:
+    enough = [one for one in machines(cloud) if one.pool and one.gpus and one.gpus >= count > 0]
+    if not enough:
+        return Match(None, None, 0, f"which machines of a pool of {cloud} would do is not in the catalogue")
+    own = min(enough, key=lambda one: one.gpus or 0)
+    return Match(own, None, own.gpus or 0, f"{own.gpus} of the pool's cards")
 
 
 def _unknown_gpu(name: str) -> Match:
@@ -334,7 +351,8 @@ def _smallest(offers: Iterable[_Offer], need: _Need) -> _Offer | None:
 
 def _most_alike(offers: Iterable[_Offer], need: _Need) -> _Offer | None:
     def order(offer: _Offer) -> tuple[Any, ...]:
-        cpus, memory = offer.cpus / need.cpus, offer.memory / need.memory
+        cpus = offer.cpus / need.cpus if need.cpus else 1
+        memory = offer.memory / need.memory if need.memory else 1
         distance = abs(math.log(cpus)) + abs(math.log(memory))
         return offer.old, offer.gpus, max(0.0, _ALIKE - min(cpus, memory)), distance
 

@@ -117,7 +117,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _at_home(value: str, pattern: str) -> bool:
-    return re.fullmatch(pattern, value) is not None or "${" in value
+    return re.fullmatch(pattern, value, re.DOTALL) is not None or "${" in value
 
 
 def _moved(value: str, at: Location, home: Home, kind: str, maps: Maps, reports: Reports) -> str:
@@ -164,9 +164,9 @@ def _machine(resources: Resources, at: Location, home: Home, maps: Maps, reports
 
 
 def _asks(resources: Resources) -> bool:
-    """Whether anything is asked of a machine that a catalogue can be searched for."""
-    asked = (resources.gpu_type, resources.gpu_memory, resources.cpus, resources.memory)
-    return resources.gpus > 0 or any(one is not None for one in asked)
+    """Whether anything is asked of a machine that a catalogue can be searched for; in a pool, GPUs alone."""
+    words = ("gpu_type", "gpu_memory") if resources.pool is not None else ("gpu_type", "gpu_memory", "cpus", "memory")
+    return resources.gpus > 0 or any(getattr(resources, word) is not None for word in words)
 
 
 def _own_spelling(resources: Resources, at: Location, home: Home, reports: Reports) -> Resources:
@@ -231,8 +231,8 @@ def _as_mapped(name: str, target: str, home: Home) -> Match:
 def _equipped(resources: Resources, machine: str, match: Match, at: Location, reports: Reports) -> Resources:
     """The resources with a machine and the GPUs that it has; a report of each word that this replaces."""
     new: dict[str, Any] = {"machine": machine}
-    if match.gpus and match.gpu:
-        new |= {"gpus": match.gpus, "gpu_type": match.gpu}
+    if match.gpus:
+        new |= {"gpus": match.gpus} | ({"gpu_type": match.gpu} if match.gpu else {})
         if match.gpus > 1:
             new["gpu_memory"] = None  # it is for trials that share one GPU
     said = resources.brief()

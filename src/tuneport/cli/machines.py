@@ -92,7 +92,7 @@ def _list(known: list[Machine], as_json: bool) -> None:
             _gpus(machine.gpu, machine.gpus),
             _figure(machine.cpus),
             _figure(machine.memory),
-            ", ".join(note for note in ("old", "unverified") if getattr(machine, note)),
+            ", ".join(note for note in ("old", "pool", "unverified") if getattr(machine, note)),
         ]
         for machine in known
     ]
