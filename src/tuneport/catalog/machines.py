@@ -112,10 +112,7 @@ class _Offer:
     gpus: int
     cpus: float
     memory: float
-
-    @property
-    def old(self) -> bool:
-        return self.machine.old or (self.gpu is not None and self.gpu.old)
+    old: bool
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -174,10 +171,12 @@ def _offers(
         if not machine.known:
             continue
         cpus, memory = machine.cpus or 0, machine.memory or 0
-        yield _Offer(machine, gpus[machine.gpu] if machine.gpu else None, machine.gpus or 0, cpus, memory)
+        gpu = gpus[machine.gpu] if machine.gpu else None
+        yield _Offer(machine, gpu, machine.gpus or 0, cpus, memory, machine.old or (gpu is not None and gpu.old))
         for one in attachments:
             if machine.name.startswith(one["to"]) and cpus <= one["max_cpus"] and memory <= one["max_memory"]:
-                yield _Offer(machine, gpus[one["gpu"]], one["gpus"], cpus, memory)
+                gpu = gpus[one["gpu"]]
+                yield _Offer(machine, gpu, one["gpus"], cpus, memory, machine.old or gpu.old)
 
 
 def _plain(name: str) -> str:
@@ -351,9 +350,8 @@ def _smallest(offers: Iterable[_Offer], need: _Need) -> _Offer | None:
 
 def _most_alike(offers: Iterable[_Offer], need: _Need) -> _Offer | None:
     def order(offer: _Offer) -> tuple[Any, ...]:
-        cpus = offer.cpus / need.cpus if need.cpus else 1
-        memory = offer.memory / need.memory if need.memory else 1
-        distance = abs(math.log(cpus)) + abs(math.log(memory))
+        cpus, memory = offer.cpus / (need.cpus or offer.cpus), offer.memory / (need.memory or offer.memory)
+        distance = (cpus if cpus > 1 else 1 / cpus) * (memory if memory > 1 else 1 / memory)
         return offer.old, offer.gpus, max(0.0, _ALIKE - min(cpus, memory)), distance
 
     cpus, memory = need.cpus * _LEAST, need.memory * _LEAST
