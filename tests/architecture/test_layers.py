@@ -30,15 +30,17 @@ MAY_CALL_ON = {
     "engine": {*WORDS, "search", "engine.launch"},
     "backends.protocols": {*WORDS, "translation", "engine.launch"},
     "backends.registry": {*WORDS, "backends.protocols"},
+    "backends.retries": {*WORDS, "backends.protocols"},
     "backend": PURE_BACKEND,  # every file of a backend but its client
-    "client": {*PURE_BACKEND, "backend", "engine"},
+    "client": {*PURE_BACKEND, "backend", "backends.retries", "engine"},
     "emulators": {*PURE_BACKEND, "backend", "engine", "backends.registry"},
     "exchange": PURE_BACKEND,
+    "remote": {*PURE_BACKEND, "exchange"},
     "config": {*WORDS, "catalog", "files", "backends.protocols", "backends.registry"},
-    "testing": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
+    "testing": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating"},
     "translating": {*EVERYTHING_BELOW, "config", "exchange"},
-    "api": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
-    "cli": {*EVERYTHING_BELOW, "config", "exchange", "translating", "api"},
+    "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating"},
+    "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "api"},
 }
 """Room to the rooms that it may import."""
 
@@ -69,7 +71,7 @@ LIBRARIES = {
     "typer": {"cli"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
-    "tenacity": {"client", "engine"},
+    "tenacity": {"backends.retries", "engine"},
 }
 """Third-party packages to the rooms that may import them."""
 LAZY_LIBRARIES = {
@@ -127,7 +129,7 @@ def room(module: str) -> tuple[str, str]:
     _, *parts = module.split(".")
     if not parts or parts[0] == "__main__":
         return "cli" if parts else "tuneport", ""
-    if parts[0] == "backends" and len(parts) > 1 and parts[1] not in {"protocols", "registry"}:
+    if parts[0] == "backends" and len(parts) > 1 and parts[1] not in {"protocols", "registry", "retries"}:
         return "client" if parts[2:] == ["client"] else "backend", parts[1]
     dotted = ".".join(parts[:2])
     return dotted if dotted in MAY_CALL_ON else parts[0], ""

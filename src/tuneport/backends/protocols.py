@@ -107,25 +107,41 @@ class StatusCodec(Protocol):
 
 
 class Client(Protocol):
-    """A connection to a service. It knows JSON, never the model; its errors are all BackendErrors."""
+    """A connection to a service. It knows JSON, never the model; its errors are all BackendErrors.
 
-    def submit(self, payload: Json) -> JobRef:
-        """Start the job, once: a repeated call with the same payload finds the job that is already there."""
+    Reads are repeated by the client itself where the service is throttling or failing; see `retries`.
+    """
+
+    def submit(self, payload: Json, token: str, *, again: bool = False) -> JobRef:
+        """Start a job, once.
+
+        Args:
+            payload: a document of a form that can be submitted.
+            token: marks the job there, as a part of its name or as a label, so that it can be found.
+            again: an earlier call with this token may have got through: look before anything is sent.
+
+        Returns:
+            The job's reference, which begins with its region and a slash.
+
+        Raises:
+            ConflictError: the name is taken by another job.
+            BackendError: the service refuses it.
+        """
 
     def describe(self, ref: JobRef) -> Json:
         """The job's state in the service's words."""
 
     def trials(self, ref: JobRef) -> Iterator[Json]:
-        """Its trials in the service's words."""
+        """Its trials in the service's words, read in pages; nothing where `describe` has them already."""
 
     def stop(self, ref: JobRef, trial: str | None = None) -> None:
-        """Stop one trial, or all of the job."""
+        """Stop one trial, by the name that the service has for it, or all of the job."""
 
     def delete(self, ref: JobRef) -> None:
         """Remove the job's record where the service allows it."""
 
     def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
-        """Lines that a trial wrote."""
+        """Lines that a trial wrote, as far as there are any yet."""
 
 
 class Cloud(Backend[S], Protocol[S]):

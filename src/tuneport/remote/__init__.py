@@ -1,0 +1,1 @@
+"""Runs elsewhere: submitted once, remembered in the workspace, followed with few calls."""

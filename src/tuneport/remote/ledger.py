@@ -1,0 +1,122 @@
+"""What was submitted to services from this workspace, kept beside the journal of its own runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuneport.errors import StoreError
+
+FILE = "tuneport.db"
+_TABLE = """
+CREATE TABLE IF NOT EXISTS submissions (
+    token TEXT PRIMARY KEY,     -- marks the job at the service
+    backend TEXT NOT NULL,
+    digest TEXT NOT NULL,       -- of what is sent, and where to
+    ref TEXT,                   -- NULL until the service has said where the job is
+    name TEXT NOT NULL,
+    job TEXT NOT NULL,          -- TuningJob as JSON
+    settings TEXT NOT NULL,     -- JSON
+    created REAL NOT NULL       -- POSIX seconds
+) STRICT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One job that was submitted, or is about to be.
+
+    Attributes:
+        token: marks the job at the service.
+        ref: full reference such as sagemaker:eu-west-1/digits-1f0a3c; None while nothing came back.
+        name: the job's own name.
+        job: the TuningJob as JSON.
+        settings: of the backend, as plain data.
+        created: POSIX seconds.
+        again: it was noted before, by a call that did not get to the end.
+    """
+
+    token: str
+    ref: str | None
+    name: str
+    job: str
+    settings: dict[str, Any]
+    created: float
+    again: bool = False
+
+
+class Ledger:
+    """The submissions of a workspace. Every call opens and closes the file, so that any thread may use it.
+
+    Args:
+        workspace: its directory; made when the first submission is noted.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._file = workspace / FILE
+
+    def begin(self, backend: str, payload: dict[str, Any], settings: dict[str, Any], name: str, job: str) -> Submission:
+        """Note a submission before anything is sent; one that was never finished is taken up again."""
+        digest = _digest(backend, payload, settings)
+        with self._transaction(create=True) as db:
+            left = db.execute("SELECT * FROM submissions WHERE digest = ? AND ref IS NULL", (digest,)).fetchone()
+            if left is not None:
+                return _submission(left, again=True)
+            made = Submission(secrets.token_hex(3), None, name, job, settings, time.time())
+            values = (made.token, backend, digest, None, name, job, json.dumps(settings), made.created)
+            db.execute("INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            return made
+
+    def finish(self, token: str, ref: str) -> None:
+        """Note where the job is."""
+        with self._transaction(create=True) as db:
+            db.execute("UPDATE submissions SET ref = ? WHERE token = ?", (ref, token))
+
+    def give_up(self, token: str) -> None:
+        """Forget a submission that the service has refused."""
+        with self._transaction(create=True) as db:
+            db.execute("DELETE FROM submissions WHERE token = ? AND ref IS NULL", (token,))
+
+    def forget(self, ref: str) -> None:
+        """Forget a job that was deleted."""
+        with self._transaction(create=False) as db:
+            db.execute("DELETE FROM submissions WHERE ref = ?", (ref,))
+
+    def submissions(self) -> list[Submission]:
+        """All that have a reference, newest first."""
+        with self._transaction(create=False) as db:
+            rows = db.execute("SELECT * FROM submissions WHERE ref IS NOT NULL ORDER BY created DESC").fetchall()
+        return [_submission(row) for row in rows]
+
+    @contextmanager
+    def _transaction(self, *, create: bool) -> Iterator[sqlite3.Connection]:
+        try:
+            if create:
+                self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            where = str(self._file) if create or self._file.exists() else ":memory:"
+            with closing(sqlite3.connect(where, timeout=30)) as db, db:
+                db.row_factory = sqlite3.Row
+                db.execute(_TABLE)
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self._file} cannot be used: {error}") from error
+
+
+def _digest(backend: str, payload: dict[str, Any], settings: dict[str, Any]) -> str:
+    text = json.dumps([backend, payload, settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _submission(row: sqlite3.Row, *, again: bool = False) -> Submission:
+    return Submission(
+        row["token"], row["ref"], row["name"], row["job"], json.loads(row["settings"]), row["created"], again
+    )

@@ -1,0 +1,136 @@
+"""The runs of one cloud: submitted once, read back, followed until they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from tuneport import exchange
+from tuneport.backends.protocols import Client, Cloud
+from tuneport.errors import BackendError, UnknownTrialError
+from tuneport.exchange import Translated
+from tuneport.model.job import TuningJob
+from tuneport.model.results import RunState, StudyResult, Trial
+from tuneport.model.word import Word
+from tuneport.remote.ledger import Ledger
+
+SOONEST, LATEST = 0.25, 30.0
+"""Least and most seconds between two looks; what does not change is looked at less and less often."""
+LIVE = frozenset({RunState.PENDING, RunState.RUNNING, RunState.STOPPING})
+
+
+class RemoteRuns:
+    """The runs of one cloud, as this workspace knows them. Runs are named by the service's own references.
+
+    Args:
+        backend: the cloud.
+        settings: of it.
+        ledger: remembers what was submitted.
+    """
+
+    def __init__(self, backend: Cloud[Any], settings: Word, ledger: Ledger) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._ledger = ledger
+        self._clients: dict[str, Client] = {}
+
+    def ref(self, run: str) -> str:
+        """The reference by which the run is found from anywhere."""
+        return f"{self._backend.name}:{run}"
+
+    def submit(self, job: TuningJob, translated: Translated) -> str:
+        """Send a job, once; a submission that was cut off is taken up again.
+
+        Raises:
+            BackendError: the service refuses it, or cannot be reached.
+        """
+        settings = self._settings.model_dump(mode="json")
+        noted = self._ledger.begin(
+            self._backend.name, translated.payload, settings, job.name, job.model_dump_json(exclude_defaults=True)
+        )
+        try:
+            run = self._client(None).submit(translated.payload, noted.token, again=noted.again)
+        except BackendError as error:
+            if not error.retryable:
+                self._ledger.give_up(noted.token)
+            raise
+        self._ledger.finish(noted.token, self.ref(run))
+        return run
+
+    def result(self, run: str) -> StudyResult:
+        """The run as the service describes it now."""
+        client = self._client(run)
+        result = self._backend.status.parse(client.describe(run), client.trials(run))
+        return result.model_copy(update={"ref": self.ref(run), "backend": self._backend.name})
+
+    def job(self, run: str) -> TuningJob:
+        """The job: as it was submitted from here, or else as the service describes it."""
+        for one in self._ledger.submissions():
+            if one.ref == self.ref(run):
+                return TuningJob.model_validate_json(one.job)
+        return exchange.read(self._client(run).describe(run), self._backend).job
+
+    def changes(self, run: str, until: float | None = None) -> Iterator[StudyResult]:
+        """The run as it is now and whenever it has changed, until it ends.
+
+        Args:
+            run: its reference there.
+            until: not longer than to this moment of time.monotonic().
+        """
+        seen: StudyResult | None = None
+        pause = SOONEST
+        while True:
+            result = self.result(run)
+            pause = SOONEST if result != seen else min(pause * 1.5, LATEST)
+            if result != seen:
+                seen = result
+                yield result
+            if result.state not in LIVE:
+                return
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            time.sleep(pause if left is None else min(pause, left))
+
+    def stop(self, run: str, trial: int | None = None) -> None:
+        """Ask the service to stop the run, or one of its trials."""
+        named = None if trial is None else _named(self._trial(run, trial))
+        self._client(run).stop(run, named)
+
+    def delete(self, run: str) -> None:
+        """Remove the run where the service allows it, and forget it."""
+        self._client(run).delete(run)
+        self._ledger.forget(self.ref(run))
+
+    def logs(self, run: str, trial: int, *, follow: bool = False) -> Iterator[str]:
+        """Lines that a trial wrote; with `follow`, until it ends."""
+        client, named, said = self._client(run), _named(self._trial(run, trial)), 0
+        while True:
+            ended = not follow or self._trial(run, trial).state.ended
+            lines = list(client.logs(run, named))
+            yield from lines[said:]
+            said = len(lines)
+            if ended:
+                return
+            time.sleep(SOONEST * 8)
+
+    def _trial(self, run: str, trial: int) -> Trial:
+        trials = {one.id: one for one in self.result(run).trials}
+        if trial not in trials:
+            raise UnknownTrialError(f"run {self.ref(run)} has no trial {trial}; it has {len(trials)}")
+        return trials[trial]
+
+    def _client(self, run: str | None) -> Client:
+        """The connection to the region that a reference begins with; without one, that of the settings."""
+        region = run.partition("/")[0] if run else getattr(self._settings, "region", "") or ""
+        if region not in self._clients:
+            known = "region" in type(self._settings).model_fields and region
+            settings = self._settings.changed(region=region) if known else self._settings
+            self._clients[region] = self._backend.connect(settings)
+        return self._clients[region]
+
+
+def _named(trial: Trial) -> str:
+    """What the service calls a trial."""
+    return trial.links.get("trial", str(trial.id))
