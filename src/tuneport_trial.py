@@ -23,7 +23,8 @@ The host is found by its environment, at first use: tuneport on this machine, Ve
 written on each; three optional variables fill in what a host does not say:
 
 - ``TUNEPORT_SPACE``: JSON object, parameter name to "float", "int", "bool" or "text". Where values arrive as text it
-  decides their types, and command-line flags that it does not name are no parameters.
+  decides their types, and command-line flags that it does not name are no parameters. Or the hints of a job that was
+  translated to a host with fewer kinds of parameters; then they restore what the job means.
 - ``TUNEPORT_OBJECTIVE``: name of the primary objective, for functions that return a number.
 - ``TUNEPORT_INPUTS``: JSON object, input name to directory, for ``data_dir``.
 """
@@ -48,6 +49,13 @@ PROTOCOL = 1
 """Version of the files that tuneport and this module exchange on this machine."""
 RESERVED = frozenset({"checkpoint_path", "global_step", "timestamp", "trial"})
 """Names that Vertex's report file needs for itself: a metric of such a name would be lost there."""
+
+HINTS = 1
+"""Version of the hints in TUNEPORT_SPACE that restore what a job means."""
+_MARK = ""
+"""The key under which hints say their version; it tells them from types, since no parameter is called so."""
+_SAGEMAKER_HINTS = ("sagemaker_tuneport_space", "tuneport_space")
+"""Hyperparameters that bring hints on SageMaker, where variables are limited to 512 characters."""
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
@@ -136,6 +144,8 @@ class _NoHost:
 
     def params(self) -> dict[str, Any]:
         space = _json_variable("TUNEPORT_SPACE")
+        if _MARK in space:
+            return _restored(self.flags, space, lambda name, text: _typed(name, text, None))
         names = [name for name in self.flags if not space or name in space]
         return {name: _typed(name, self.flags[name], space.get(name)) for name in names}
 
@@ -258,12 +268,21 @@ class _SageMaker(_NoHost):
             self.hyperparameters = json.load(file)
 
     def params(self) -> dict[str, Any]:
-        space = _json_variable("TUNEPORT_SPACE")
-        return {
-            name: _decoded(name, value, space.get(name))
+        space = self._space()
+        texts = {
+            name: value
             for name, value in self.hyperparameters.items()
-            if name != "_tuning_objective_metric" and not name.startswith("sagemaker_")
+            if name not in ("_tuning_objective_metric", *_SAGEMAKER_HINTS) and not name.startswith("sagemaker_")
         }
+        if _MARK in space:
+            return _restored(texts, space, lambda name, text: _decoded(name, text, None))
+        return {name: _decoded(name, value, space.get(name)) for name, value in texts.items()}
+
+    def _space(self) -> dict[str, Any]:
+        for name in _SAGEMAKER_HINTS:
+            if name in self.hyperparameters:
+                return _json_object("hyperparameter " + name, self.hyperparameters[name])
+        return _json_variable("TUNEPORT_SPACE")
 
     def objective(self) -> str:
         return self.hyperparameters.get("_tuning_objective_metric") or super().objective()
@@ -372,9 +391,13 @@ def _flags(argv: list[str]) -> dict[str, str]:
     return flags
 
 
-def _json_variable(name: str) -> dict[str, str]:
+def _json_variable(name: str) -> dict[str, Any]:
     text = os.environ.get(name)
-    value = json.loads(text) if text else {}
+    return _json_object(name, text) if text else {}
+
+
+def _json_object(name: str, text: str) -> dict[str, Any]:
+    value = json.loads(text)
     if not isinstance(value, dict):
         raise TypeError("%s must be a JSON object, not %r" % (name, text))
     return value
@@ -412,13 +435,100 @@ def _decoded(name: str, value: Any, kind: str | None) -> Any:
     """A value of hyperparameters.json as SageMaker's training toolkit reads it: JSON, or else the text itself."""
     if not isinstance(value, str):
         return value
+    if kind is not None:
+        return _typed(name, _unquoted(value), kind)
     try:
-        decoded = json.loads(value)
+        return json.loads(value)
     except ValueError:
-        decoded = value
-    if kind is None:
-        return decoded
-    return _typed(name, decoded if isinstance(decoded, str) else value, kind)
+        return value
+
+
+def _unquoted(text: str) -> str:
+    """The text that a JSON string spells; all other text as it is."""
+    try:
+        decoded = json.loads(text)
+    except ValueError:
+        return text
+    return decoded if isinstance(decoded, str) else text
+
+
+def _restored(texts: dict[str, str], space: dict[str, Any], read: Callable[[str, str], Any]) -> dict[str, Any]:
+    """The parameters as the job means them, from those that a host with fewer kinds of parameters had words for.
+
+    Args:
+        texts: what the host says of each parameter, under the names that it has there.
+        space: the hints: a version under the mark, and per name on the host what restores the meaning.
+        read: takes name and text of a parameter that means what it says.
+    """
+    if space[_MARK] != HINTS:
+        raise RuntimeError(
+            "the hints of this job have version %r, this tuneport_trial reads %r: copy the one of your tuneport anew"
+            % (space[_MARK], HINTS)
+        )
+    meant = []
+    for name, text in texts.items():
+        hint = space.get(name, {}) if name != _MARK else {}
+        meant.append((hint.get("name", name), _meant(name, text, hint, read), hint.get("when")))
+    existing: dict[str, Any] = {}
+    for _ in meant:  # each time, one more link of every chain of conditions holds
+        existing = {name: value for name, value, when in meant if when is None or _holds(when, existing)}
+    return existing
+
+
+def _holds(when: tuple[str, list[Any]], existing: dict[str, Any]) -> bool:
+    """Whether the parent exists and has one of the values; numbers are compared by value, but true is not 1."""
+    parent, values = when
+    value = existing.get(parent)
+    typed = isinstance(value, (bool, str))
+    return any(value == one and typed == isinstance(one, (bool, str)) for one in values)
+
+
+def _meant(name: str, text: str, hint: dict[str, Any], read: Callable[[str, str], Any]) -> Any:
+    """The value that a parameter on the host stands for."""
+    try:
+        if "choices" in hint:
+            return hint["choices"][text if text in hint["choices"] else _unquoted(text)]
+        if "range" in hint:
+            return _in_range(_read_number(_unquoted(text)), hint)
+    except (KeyError, ValueError):
+        raise ValueError("parameter %r cannot be %r" % (name, text)) from None
+    return read(name, text)
+
+
+def _read_number(text: str) -> float:
+    number = int(text) if _INT.fullmatch(text) else float(text)
+    if number - number != 0:
+        raise ValueError("neither nan nor an infinity can be searched")
+    return number
+
+
+def _in_range(number: float, hint: dict[str, Any]) -> float:
+    """A number of a range: its logarithm undone, in steps and whole as the job has it, and within its bounds."""
+    low, high = hint["range"]
+    if hint.get("log"):
+        number = _power_of_ten(number)
+    number = min(max(number, low), high)
+    whole = hint["kind"] == "int"
+    if hint.get("step"):
+        number = _on_grid(number, low, high, hint["step"], whole)
+    return round(number) if whole else min(float(number), float(high))
+
+
+def _power_of_ten(exponent: float) -> float:
+    try:
+        return float(10.0**exponent)
+    except OverflowError:  # rounding up took it beyond the largest number
+        return sys.float_info.max
+
+
+def _on_grid(number: float, low: float, high: float, step: float, whole: bool) -> Any:
+    """The nearest of low, low + step, ... up to high, as the search has them: in decimals, where 0.1 + 0.2 is 0.3."""
+    from fractions import Fraction  # noqa: PLC0415 - few trials need it
+
+    exact, first, last, width = (Fraction(str(one)) for one in (number, low, high, step))
+    most = (last - first) / width
+    slack = 0 if whole else max(Fraction(1), most) / 10**9  # for bounds that were computed in binary
+    return first + min(round((exact - first) / width), int(most + slack)) * width
 
 
 def _number(what: str, value: Any) -> float:

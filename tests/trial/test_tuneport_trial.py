@@ -390,6 +390,21 @@ def test_sagemaker_places(sagemaker, monkeypatch):
         trial.data_dir("other")
 
 
+@pytest.mark.parametrize("name", ["sagemaker_tuneport_space", "tuneport_space"])
+def test_sagemaker_brings_hints_as_a_hyperparameter(sagemaker, name):
+    hints = {
+        "": 1,
+        "log10_lr": {"name": "lr", "kind": "float", "range": [0.001, 0.1], "log": True},
+        "on": {"choices": {"true": True, '"true"': "true"}},
+        "n": {"kind": "int", "range": [8, 64], "step": 8},
+    }
+    texts = {"log10_lr": "-2", "on": "true", "n": '"23.9"', "opt": '"1"', "epochs": "20", "sagemaker_program": "x"}
+    sagemaker({**texts, name: json.dumps(hints)})
+    assert trial.params() == {"lr": 0.01, "on": True, "n": 24, "opt": "1", "epochs": 20}
+    sagemaker({**texts, "on": '"true"', name: json.dumps(hints)})
+    assert trial.params()["on"] == "true"
+
+
 # ModelArts
 
 
