@@ -1,1 +1,40 @@
-"""Google Vertex AI."""
+"""Google Vertex AI: hyperparameter tuning jobs, by themselves or in training pipelines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuneport.backends.protocols import PROTOCOL_VERSION, Client
+from tuneport.backends.vertex import launch
+from tuneport.backends.vertex.capabilities import CAPABILITIES
+from tuneport.backends.vertex.settings import VertexSettings
+from tuneport.backends.vertex.status import STATUS, VertexStatus
+from tuneport.backends.vertex.translate import TRANSLATOR, VertexTranslator
+from tuneport.engine.launch import LaunchContract
+from tuneport.errors import BackendError
+from tuneport.translation.capabilities import Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class VertexBackend:
+    """The nameplate of Vertex AI."""
+
+    name: str = "vertex"
+    protocol_version: int = PROTOCOL_VERSION
+    capabilities: Capabilities = CAPABILITIES
+    settings_type: type[VertexSettings] = VertexSettings
+    launch: LaunchContract = launch.launch
+    translator: VertexTranslator = TRANSLATOR
+    status: VertexStatus = STATUS
+
+    def connect(self, settings: VertexSettings, *, endpoint: str | None = None) -> Client:
+        """Open a connection.
+
+        Raises:
+            BackendError: always; jobs are translated for Vertex AI, but not run there yet.
+        """
+        del settings, endpoint
+        raise BackendError("tuneport cannot run jobs on Vertex AI yet", backend=self.name)
+
+
+BACKEND = VertexBackend()
