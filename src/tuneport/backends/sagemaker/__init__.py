@@ -1,1 +1,1 @@
-"""Amazon SageMaker."""
+"""Amazon SageMaker: hyperparameter tuning jobs."""

@@ -11,6 +11,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
+from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE, text_of
 from tuneport.engine.launch import Launch, TrialContext, environment, inputs, printed, program, results, values
 from tuneport.model.word import Scalar
 
@@ -26,8 +27,8 @@ def launch(trial: TrialContext) -> Launch:
     """Describe a trial as SageMaker would start it, with its places in the trial's folder."""
     objective = trial.job.study.objective.metric
     config = {
-        "hyperparameters": {name: _json_text(value) for name, value in values(trial).items()}
-        | {"_tuning_objective_metric": objective},
+        "hyperparameters": {name: text_of(value) for name, value in values(trial).items()}
+        | {OBJECTIVE: objective},
         "inputdataconfig": _channels(trial),
         "resourceconfig": _resources(trial),
     }
@@ -40,17 +41,6 @@ def launch(trial: TrialContext) -> Launch:
         folders=(*(f"{PREFIX}/{name}" for name in _FOLDERS), _model(trial)),
         patterns=printed(trial),
     )
-
-
-def _json_text(value: Scalar) -> str:
-    """The text that the toolkit, which reads JSON or else takes the text itself, turns into the same value again."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    try:
-        json.loads(value)
-    except ValueError:
-        return value
-    return json.dumps(value)
 
 
 def _arguments(parameters: Mapping[str, Scalar]) -> list[str]:

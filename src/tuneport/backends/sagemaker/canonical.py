@@ -1,0 +1,228 @@
+"""One spelling for requests that mean the same: defaults unsaid, numbers in their shortest text, one place for each word.
+
+`canonical` loses nothing that matters, and `wire` makes it what the service takes. Two things are put where our words
+find them, with a mark of where they were, so that a job that was read may be edited like any other:
+
+- Compute in HyperParameterTuningResourceConfig moves to ResourceConfig, and that word stays in the place of its type.
+- A parameter that Autotune is to find a range for becomes a categorical of its one hint; AutoParameters keeps its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from tuneport.backends.sagemaker.forms import CONFIG, ONE, SEVERAL
+from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE, canonical as canonical_text, number_of, number_text
+from tuneport.translation.shape import is_symbolic
+
+Json: TypeAlias = dict[str, Any]
+
+RESOURCES, TUNING_RESOURCES = "ResourceConfig", "HyperParameterTuningResourceConfig"
+_COMPUTE = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
+_KEY = "VolumeKmsKeyId"
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_DEFAULTS: Mapping[tuple[str, str], Any] = {
+    (CONFIG, "TrainingJobEarlyStoppingType"): "Off",
+    ("ConvergenceDetected", "CompleteOnConvergence"): "Disabled",
+    ("Definition", "EnableNetworkIsolation"): False,
+    ("Definition", "EnableInterContainerTrafficEncryption"): False,
+    ("Definition", "EnableManagedSpotTraining"): False,
+    ("OutputDataConfig", "CompressionType"): "GZIP",
+    ("OutputDataConfig", "KmsKeyId"): "",
+    ("ResourceConfig", "VolumeKmsKeyId"): "",
+    ("Channel", "CompressionType"): "None",
+    ("Channel", "RecordWrapperType"): "None",
+    ("Channel", "ContentType"): "",
+    ("S3DataSource", "S3DataDistributionType"): "FullyReplicated",
+    ("Range", "ScalingType"): "Auto",
+}
+"""What need not be said, by the structure and the member."""
+
+
+def canonical(request: Json) -> Json:
+    """The one spelling of a request that its shape has been checked of."""
+    made: Json = _pruned(request)
+    config = made.get(CONFIG, {})
+    if "ParameterRanges" in config:
+        config["ParameterRanges"] = _ranges(config["ParameterRanges"])
+    _drop_defaults(config, CONFIG)
+    criteria = config.get("TuningJobCompletionCriteria", {})
+    _drop_defaults(criteria.get("ConvergenceDetected", {}), "ConvergenceDetected")
+    if isinstance(target := criteria.get("TargetObjectiveMetricValue"), int):
+        criteria["TargetObjectiveMetricValue"] = float(target)
+    for definition in definitions(made):
+        _make_canonical(definition)
+    made = _pruned(made)
+    for definition in definitions(made):
+        definition.setdefault("StoppingCondition", {})
+    return made
+
+
+def wire(request: Json) -> Json:
+    """The request as the service takes it, without marks."""
+    if ONE not in request and SEVERAL not in request:
+        return request
+    made = dict(request)
+    if "ParameterRanges" in made.get(CONFIG, {}):
+        made[CONFIG] = made[CONFIG] | {"ParameterRanges": _wire_ranges(made[CONFIG]["ParameterRanges"])}
+    if ONE in made:
+        made[ONE] = _wire_definition(made[ONE])
+    if SEVERAL in made:
+        made[SEVERAL] = [_wire_definition(one) for one in made[SEVERAL]]
+    return made
+
+
+def definitions(request: Json) -> Iterator[Json]:
+    """Every training job definition of a request."""
+    if isinstance(request.get(ONE), dict):
+        yield request[ONE]
+    yield from (one for one in request.get(SEVERAL) or () if isinstance(one, dict))
+
+
+def _pruned(value: Any) -> Any:
+    """A copy without empty objects, lists and nulls."""
+    if isinstance(value, dict):
+        pairs = ((key, _pruned(item)) for key, item in value.items())
+        return {key: item for key, item in pairs if item is not None and item != {} and item != []}
+    return [_pruned(item) for item in value] if isinstance(value, list) else value
+
+
+def _drop_defaults(structure: Json, kind: str) -> None:
+    for (of, member), default in _DEFAULTS.items():
+        if of == kind and structure.get(member) == default:
+            del structure[member]
+
+
+def _make_canonical(definition: Json) -> None:
+    _drop_defaults(definition, "Definition")
+    _drop_defaults(definition.get("OutputDataConfig", {}), "OutputDataConfig")
+    if "HyperParameterRanges" in definition:
+        definition["HyperParameterRanges"] = _ranges(definition["HyperParameterRanges"])
+    if "StaticHyperParameters" in definition:
+        static = definition["StaticHyperParameters"]
+        definition["StaticHyperParameters"] = {
+            name: canonical_text(text) for name, text in static.items() if name != OBJECTIVE
+        }
+    _make_channels_canonical(definition)
+    _move_compute(definition)
+    _drop_defaults(definition.get(RESOURCES, {}), "ResourceConfig")
+
+
+# ---- channels -------------------------------------------------------------------------------------------------------
+
+
+def _make_channels_canonical(definition: Json) -> None:
+    """The job's input mode is said by each channel that it holds for; File is what channels do that say nothing."""
+    channels = definition.get("InputDataConfig", [])
+    algorithm = definition.get("AlgorithmSpecification", {})
+    mode = algorithm.get("TrainingInputMode")
+    if channels and mode in {"Pipe", "FastFile"}:
+        algorithm["TrainingInputMode"] = "File"
+        for channel in channels:
+            channel.setdefault("InputMode", mode)
+    for channel in channels:
+        _drop_defaults(channel, "Channel")
+        _drop_defaults(channel.get("DataSource", {}).get("S3DataSource", {}), "S3DataSource")
+
+
+# ---- compute --------------------------------------------------------------------------------------------------------
+
+
+def _move_compute(definition: Json) -> None:
+    theirs = definition.get(TUNING_RESOURCES)
+    if theirs is None or RESOURCES in definition:
+        return
+    configs = theirs.get("InstanceConfigs")
+    first = configs[0] if configs else theirs
+    moved = {name: first[name] for name in _COMPUTE if name in first}
+    definition[RESOURCES] = moved | ({_KEY: theirs[_KEY]} if _KEY in theirs else {})
+    mark = {"InstanceConfigs": [RESOURCES, *configs[1:]]} if configs else {"InstanceType": RESOURCES}
+    rest = {name: value for name, value in theirs.items() if name not in {*_COMPUTE, _KEY}}
+    definition[TUNING_RESOURCES] = rest | mark
+
+
+def _move_compute_back(definition: Json) -> Json:
+    theirs = definition.get(TUNING_RESOURCES, {})
+    ours = definition.get(RESOURCES, {})
+    rest = {name: value for name, value in definition.items() if name != RESOURCES}
+    if theirs.get("InstanceType") == RESOURCES:
+        plain = {name: value for name, value in theirs.items() if name != "InstanceType"}
+        return rest | {TUNING_RESOURCES: plain | ours}
+    if theirs.get("InstanceConfigs", [None])[0] == RESOURCES:
+        first = {name: value for name, value in ours.items() if name != _KEY}
+        key = {_KEY: ours[_KEY]} if _KEY in ours else {}
+        return rest | {TUNING_RESOURCES: theirs | {"InstanceConfigs": [first, *theirs["InstanceConfigs"][1:]]} | key}
+    return definition
+
+
+# ---- ranges ---------------------------------------------------------------------------------------------------------
+
+
+def _ranges(ranges: Json) -> Json:
+    made: Json = {}
+    for kind, items in ranges.items():
+        if kind != "AutoParameters":
+            made[kind] = [_RANGES[kind](item) for item in items]
+    if "AutoParameters" in ranges:
+        hinted = [{"Name": one["Name"], "Values": [canonical_text(one["ValueHint"])]} for one in ranges["AutoParameters"]]
+        made["CategoricalParameterRanges"] = [*made.get("CategoricalParameterRanges", []), *hinted]
+        made["AutoParameters"] = [one["Name"] for one in ranges["AutoParameters"]]
+    return made
+
+
+def _wire_ranges(ranges: Json) -> Json:
+    """Parameters that are still what Autotune was to find a range for go back; ranges that they have got stay."""
+    if "AutoParameters" not in ranges:
+        return ranges
+    marked, hints, kept = set(ranges["AutoParameters"]), [], []
+    for one in ranges.get("CategoricalParameterRanges", []):
+        is_hint = one["Name"] in marked and len(one["Values"]) == 1
+        (hints if is_hint else kept).append(one)
+    auto = [{"Name": one["Name"], "ValueHint": one["Values"][0]} for one in hints]
+    made = {**ranges, "CategoricalParameterRanges": kept, "AutoParameters": auto}
+    return {kind: items for kind, items in made.items() if items}
+
+
+def _wire_definition(definition: Json) -> Json:
+    made = _move_compute_back(definition)
+    if "HyperParameterRanges" in made:
+        made = made | {"HyperParameterRanges": _wire_ranges(made["HyperParameterRanges"])}
+    return made
+
+
+def _choices(categorical: Json) -> Json:
+    return categorical | {"Values": [canonical_text(text) for text in categorical["Values"]]}
+
+
+def _whole_range(item: Json) -> Json:
+    return _bounds(item, _whole_text)
+
+
+def _real_range(item: Json) -> Json:
+    return _bounds(item, _number_text)
+
+
+def _bounds(item: Json, spell: Callable[[str], str]) -> Json:
+    made = item | {bound: spell(item[bound]) for bound in ("MinValue", "MaxValue")}
+    _drop_defaults(made, "Range")
+    return made
+
+
+def _whole_text(text: str) -> str:
+    if is_symbolic(text) or not _WHOLE.fullmatch(text):
+        return _number_text(text)
+    return str(int(text)) if len(text) < 100 else text
+
+
+def _number_text(text: str) -> str:
+    number = number_of(text)
+    return text if number is None else number_text(number)
+
+
+_RANGES: Mapping[str, Callable[[Json], Json]] = {
+    "IntegerParameterRanges": _whole_range,
+    "ContinuousParameterRanges": _real_range,
+    "CategoricalParameterRanges": _choices,
+}

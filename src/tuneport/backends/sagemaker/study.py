@@ -1,0 +1,185 @@
+"""How a study searches and when it ends, in the words of HyperParameterTuningJobConfig."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from tuneport.backends.sagemaker.forms import ONE, SEVERAL
+from tuneport.backends.sagemaker.trial import legal_metric
+from tuneport.model.job import Budget, TuningJob, WarmStart
+from tuneport.model.study import Algorithm, Hyperband, Objective
+
+Json: TypeAlias = dict[str, Any]
+
+_STRATEGIES = {
+    "bayesian": "Bayesian",
+    "random": "Random",
+    "hyperband": "Hyperband",
+    "grid": "Grid",
+    "tpe": "Bayesian",
+    "anneal": "Bayesian",
+    "sobol": "Random",
+}
+"""Each algorithm and the nearest that the service has."""
+_STRATEGIES_BACK = {"Bayesian": "bayesian", "Random": "random", "Hyperband": "hyperband", "Grid": "grid"}
+_GOALS = {"maximize": "Maximize", "minimize": "Minimize"}
+_GOALS_BACK = {word: goal for goal, word in _GOALS.items()}
+_WARM = {"transfer": "TransferLearning", "identical": "IdenticalDataAndAlgorithm"}
+_WARM_BACK = {word: kind for kind, word in _WARM.items()}
+_RUN = "sagemaker:"
+
+
+def write_config(job: TuningJob, ranges: Sequence[Json], points: int | None) -> Json:
+    """The configuration of a job.
+
+    Args:
+        job: the job.
+        ranges: of its definitions; those of a single one stand in the configuration.
+        points: how many there are in the space; the service refuses to try more than that.
+    """
+    single = ranges[0] if len(ranges) == 1 else None
+    config = {
+        "Strategy": _STRATEGIES[job.study.algorithm.kind],
+        "StrategyConfig": _write_hyperband(job.study.algorithm),
+        "HyperParameterTuningJobObjective": None if single is None else write_objective(job.study.objective),
+        "ResourceLimits": _write_limits(job.budget, points),
+        "ParameterRanges": single,
+        "TrainingJobEarlyStoppingType": None if job.study.early_stopping is None else "Auto",
+        "TuningJobCompletionCriteria": _write_criteria(job),
+        "RandomSeed": job.study.algorithm.seed,
+    }
+    return {member: value for member, value in config.items() if value not in (None, {})}
+
+
+def read_config(config: Json, objective: Json) -> tuple[Json, Json]:
+    """The study but for its parameters, and the budget, as data."""
+    criteria = config.get("TuningJobCompletionCriteria", {})
+    stopping = config.get("TrainingJobEarlyStoppingType")
+    study = {
+        "objectives": [read_objective(objective) | number(criteria, "TargetObjectiveMetricValue", "target")],
+        "algorithm": _read_algorithm(config),
+        **({"early_stopping": {"kind": "median", "rule": "sagemaker"}} if stopping == "Auto" else {}),
+    }
+    return study, _read_budget(config)
+
+
+def number(structure: Json, member: str, word: str) -> Json:
+    """A member that is a number, under our word for it; nothing if it is none yet."""
+    value = structure.get(member)
+    return {word: value} if isinstance(value, (int, float)) else {}
+
+
+# ---- the search -----------------------------------------------------------------------------------------------------
+
+
+def write_objective(objective: Objective, metric: str | None = None) -> Json:
+    """The objective, under the name that its trainer has for it."""
+    return {"Type": _GOALS[objective.goal], "MetricName": metric or objective.metric}
+
+
+def read_objective(objective: Json) -> Json:
+    """The objective, as data."""
+    return {
+        "metric": legal_metric(objective["MetricName"]),
+        "goal": _GOALS_BACK.get(objective["Type"], "maximize"),
+    }
+
+
+def _write_hyperband(algorithm: Algorithm) -> Json:
+    if not isinstance(algorithm, Hyperband):
+        return {}
+    most = {} if algorithm.max_resource is None else {"MaxResource": algorithm.max_resource}
+    return {"HyperbandStrategyConfig": {"MinResource": algorithm.min_resource, **most}}
+
+
+def _read_algorithm(config: Json) -> Json:
+    kind = _STRATEGIES_BACK.get(config["Strategy"], "bayesian")
+    algorithm = {"kind": kind, **number(config, "RandomSeed", "seed")}
+    if kind == "hyperband":
+        resources = config.get("StrategyConfig", {}).get("HyperbandStrategyConfig", {})
+        algorithm |= number(resources, "MinResource", "min_resource") | number(resources, "MaxResource", "max_resource")
+    return algorithm
+
+
+def _write_criteria(job: TuningJob) -> Json:
+    target, stalled = job.study.objective.target, job.budget.max_trials_without_improvement
+    return {
+        **({} if target is None else {"TargetObjectiveMetricValue": target}),
+        **({} if stalled is None else {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": stalled}}),
+    }
+
+
+# ---- the budget -----------------------------------------------------------------------------------------------------
+
+
+def _write_limits(budget: Budget, points: int | None) -> Json:
+    trials = budget.max_trials if points is None or budget.max_trials is None else min(budget.max_trials, points)
+    return {
+        **({} if trials is None else {"MaxNumberOfTrainingJobs": trials}),
+        "MaxParallelTrainingJobs": budget.parallel_trials,
+        **({} if budget.max_seconds is None else {"MaxRuntimeInSeconds": math.ceil(budget.max_seconds)}),
+    }
+
+
+def _read_budget(config: Json) -> Json:
+    limits, criteria = config["ResourceLimits"], config.get("TuningJobCompletionCriteria", {})
+    budget = (
+        number(limits, "MaxNumberOfTrainingJobs", "max_trials")
+        | number(limits, "MaxParallelTrainingJobs", "parallel_trials")
+        | number(limits, "MaxRuntimeInSeconds", "max_seconds")
+        | number(
+            criteria.get("BestObjectiveNotImproving", {}),
+            "MaxNumberOfTrainingJobsNotImproving",
+            "max_trials_without_improvement",
+        )
+    )
+    limited = "max_seconds" in budget or number(criteria, "TargetObjectiveMetricValue", "target")
+    if "MaxNumberOfTrainingJobs" not in limits and (limited or config["Strategy"] == "Grid"):
+        budget["max_trials"] = None
+    return budget
+
+
+# ---- earlier jobs, tags ---------------------------------------------------------------------------------------------
+
+
+def write_warm_start(earlier: Sequence[WarmStart]) -> Json:
+    """Where knowledge comes from: identical only if all of it is."""
+    if not earlier:
+        return {}
+    kind = "identical" if all(one.kind == "identical" for one in earlier) else "transfer"
+    parents = [{"HyperParameterTuningJobName": _parent(one.run)} for one in earlier]
+    return {"ParentHyperParameterTuningJobs": parents, "WarmStartType": _WARM[kind]}
+
+
+def _parent(run: str) -> str:
+    """The job's name in a reference such as sagemaker:eu-west-1/older-job; what is of another backend stays whole."""
+    return run.removeprefix(_RUN).rpartition("/")[2] if run.startswith(_RUN) else run
+
+
+def read_warm_start(config: Json) -> list[Json]:
+    """Earlier runs, as data."""
+    kind = _WARM_BACK.get(config.get("WarmStartType", ""), "transfer")
+    names = [one.get("HyperParameterTuningJobName") for one in config.get("ParentHyperParameterTuningJobs", ())]
+    return [{"run": name if ":" in name else f"{_RUN}{name}", "kind": kind} for name in names if name]
+
+
+def write_tags(labels: Mapping[str, str]) -> list[Json]:
+    """Labels as tags."""
+    return [{"Key": key, "Value": value} for key, value in labels.items()]
+
+
+def read_tags(tags: Sequence[Json]) -> dict[str, str]:
+    """Tags as labels; the first of a name counts."""
+    labels: dict[str, str] = {}
+    for tag in tags:
+        labels.setdefault(tag["Key"], tag["Value"])
+    return labels
+
+
+def objective_of(request: Json, config: Json) -> Json | None:
+    """What a request is to optimise; in several definitions, the first one's."""
+    if SEVERAL in request:
+        return request[SEVERAL][0].get("TuningObjective") if request[SEVERAL] else None
+    return config.get("HyperParameterTuningJobObjective") or request.get(ONE, {}).get("TuningObjective")
