@@ -322,7 +322,7 @@ def test_a_run_of_another_registered_backend_is_not_looked_for_here(
     )
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     for verb in (tp.attach, tp.resume):
-        with pytest.raises(errors.BackendNotFoundError, match="cannot run jobs on 'third' yet"):
+        with pytest.raises(errors.BackendNotFoundError, match="'third' runs jobs as they are and has no documents"):
             verb(run.ref.replace("local:", "third:"))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tuneport import translating
 from tuneport.backends import registry
+from tuneport.backends.local.client import NAME as LOCAL
 from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.settings import LocalSettings
 from tuneport.config import load as load_config
@@ -22,6 +23,7 @@ from tuneport.engine.launch import LaunchContract
 from tuneport.engine.preflight import local_problems
 from tuneport.errors import (
     BackendNotFoundError,
+    ConflictError,
     JobError,
     MissingExtraError,
     Problem,
@@ -34,7 +36,9 @@ from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.results import RunState, StudyResult, Trial
 from tuneport.model.study import Algorithm, EarlyStopping, Objective, StudySpec
 from tuneport.model.trial_spec import TrialSpec
-from tuneport.translation.capabilities import screen
+from tuneport.remote.ledger import Ledger
+from tuneport.remote.runs import RemoteRuns, last_seen
+from tuneport.translation.capabilities import Fidelity, screen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,14 +62,14 @@ class Run:
     Everything is read when it is asked for; a Run holds no state of its own and can be made anew with `attach`.
     """
 
-    def __init__(self, client: LocalClient, name: str) -> None:
+    def __init__(self, client: LocalClient | RemoteRuns, name: str) -> None:
         self._client = client
         self._name = name
 
     @property
     def ref(self) -> str:
-        """Reference for `attach` and the command line, such as local:digits-7f3a."""
-        return f"local:{self._name}"
+        """Reference for `attach` and the command line, such as local:digits-7f3a or sagemaker:eu-west-1/digits-7f3a."""
+        return self._client.ref(self._name)
 
     @property
     def job(self) -> TuningJob:
@@ -93,9 +97,9 @@ class Run:
         return self.result.best
 
     @property
-    def folder(self) -> Path:
-        """Where its trials keep their files."""
-        return self._client.folder(self._name)
+    def folder(self) -> Path | None:
+        """Where its trials keep their files; None if that is not on this machine."""
+        return self._client.folder(self._name) if isinstance(self._client, LocalClient) else None
 
     def changes(self) -> Iterator[StudyResult]:
         """Its record now and after each change, until nobody drives it any more."""
@@ -130,7 +134,7 @@ class Run:
 
     def begin(self) -> None:
         """Drive it in this process if nobody has yet: what `submit` does in a process of its own."""
-        self._client.drive(self._name, fresh=True)
+        _local(self).drive(self._name, fresh=True)
 
     def delete(self) -> None:
         """Forget it and remove its files."""
@@ -159,11 +163,23 @@ class Run:
         return hash(self._identity)
 
     @property
-    def _identity(self) -> tuple[str, Path]:
-        return self.ref, self._client.workspace
+    def _identity(self) -> tuple[str, Path | None]:
+        return self.ref, self._client.workspace if isinstance(self._client, LocalClient) else None
 
     def __repr__(self) -> str:
         return f"<tuneport.Run {self.ref}>"
+
+
+def _local(run: Run) -> LocalClient:
+    """The client of a run of this machine.
+
+    Raises:
+        ConflictError: a service drives it.
+    """
+    client = run._client  # noqa: SLF001 - one module
+    if not isinstance(client, LocalClient):
+        raise ConflictError(f"run {run.ref} is driven by its service", hint=f"follow it: tuneport follow {run.ref}")
+    return client
 
 
 def check(
@@ -172,6 +188,7 @@ def check(
     on: str | None = None,
     settings: Mapping[str, Any] | None = None,
     base: Path | None = None,
+    workspace: str | Path | None = None,
 ) -> list[Problem]:
     """Everything that is wrong with a job, and all that stands in the way of running it there; empty if nothing does.
 
@@ -180,6 +197,7 @@ def check(
         on: the backend; None: the configured one.
         settings: of that backend, over the configured ones.
         base: directory that relative paths of the job mean; None: the current one.
+        workspace: where it is to be recorded; None: the configured one.
 
     Raises:
         JobError: `job` is neither a job nor a mapping or, for a cloud, no valid job.
@@ -190,12 +208,12 @@ def check(
     if translating.has_documents(registry.load(name)):
         valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
         return translating.refusals(valid, name, settings=settings)
-    name, chosen = _settings(on, settings)
+    name, chosen = _settings(on, _within(settings, workspace))
     if isinstance(job, TuningJob):
         problems = screen(job, registry.load(name).capabilities)
         return [*problems, *_machine_problems(job.trial, job.budget, chosen, base)]
     try:
-        return check(TuningJob.model_validate(dict(job)), on=on, settings=settings, base=base)
+        return check(TuningJob.model_validate(dict(job)), on=on, settings=settings, base=base, workspace=workspace)
     except JobError as error:
         # What is right by itself is looked at all the same, so that one report says everything.
         trial, budget = _part(TrialSpec, job.get("trial")), _part(Budget, job.get("budget", {}))
@@ -227,6 +245,9 @@ def submit(
     on: str | None = None,
     settings: Mapping[str, Any] | None = None,
     base: Path | None = None,
+    tolerate: str = "emulated",
+    form: str | None = None,
+    workspace: str | Path | None = None,
 ) -> Run:
     """Start a job and return at once. On this machine it runs in a process of its own, which outlives this one.
 
@@ -235,14 +256,41 @@ def submit(
         on: the backend, "local" unless configured otherwise.
         settings: of that backend, over the configured ones; for local see LocalSettings.
         base: directory that relative paths of the job mean; None: the current one.
+        tolerate: the worst fidelity that may be lost on the way to a cloud; nothing is sent if the report holds worse.
+        form: what kind of document a cloud gets.
+        workspace: where the run is recorded; None: the configured one.
 
     Raises:
         JobError: the job cannot run there; nothing has been started.
+        ToleranceError: it would lose more than is tolerated; nothing has been sent.
         BackendNotFoundError: there is no such backend.
+        BackendError: the service refuses it, or cannot be reached.
     """
-    client, name = _create(job, on, settings, base)
-    client.detach(name, [sys.executable, "-c", _BEGIN, name, str(client.workspace)])
-    return Run(client, name)
+    name = on or load_config().on
+    if translating.has_documents(registry.load(name)):
+        return _send(job, name, settings, Fidelity(tolerate), form, workspace)
+    client, made = _create(job, name, _within(settings, workspace), base)
+    client.detach(made, [sys.executable, "-c", _BEGIN, made, str(client.workspace)])
+    return Run(client, made)
+
+
+def _send(
+    job: TuningJob | Mapping[str, Any],
+    name: str,
+    settings: Mapping[str, Any] | None,
+    tolerate: Fidelity,
+    form: str | None,
+    workspace: str | Path | None,
+) -> Run:
+    """Check everything, then submit the job to a cloud."""
+    _check_kind(job)
+    valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
+    if problems := translating.refusals(valid, name, settings=settings):
+        raise JobError.of(f"job '{valid.name}' cannot run on {name}", problems)
+    translated = translating.translate(valid, name, settings=settings, form=form)
+    translated.report.require(tolerate)
+    runs_there = _remote(name, settings, workspace)
+    return Run(runs_there, runs_there.submit(valid, translated))
 
 
 def run(
@@ -252,8 +300,10 @@ def run(
     settings: Mapping[str, Any] | None = None,
     base: Path | None = None,
     progress: Progress | None = None,
+    tolerate: str = "emulated",
+    workspace: str | Path | None = None,
 ) -> Run:
-    """Run a job to its end. On this machine it is driven by this process.
+    """Run a job to its end. On this machine it is driven by this process; elsewhere it is submitted and waited for.
 
     Args:
         job: the job, or plain data that is one.
@@ -261,18 +311,27 @@ def run(
         settings: of that backend, over the configured ones; for local see LocalSettings.
         base: directory that relative paths of the job mean; None: the current one.
         progress: is called with the record as it grows, some ten times a second at most.
+        tolerate: as in `submit`.
+        workspace: where the run is recorded; None: the configured one.
 
     Raises:
         JobError: the job cannot run there; nothing has been started.
-        KeyboardInterrupt: interrupted; the run is recorded and `resume` goes on with it.
+        ToleranceError: it would lose more than is tolerated; nothing has been sent.
+        BackendError: the service refuses it, or cannot be reached.
+        KeyboardInterrupt: interrupted; the run is recorded and `resume` goes on with it, or a service does anyway.
     """
-    client, name = _create(job, on, settings, base)
-    client.drive(name, progress)
-    return Run(client, name)
+    name = on or load_config().on
+    if translating.has_documents(registry.load(name)):
+        sent = submit(job, on=name, settings=settings, tolerate=tolerate, workspace=workspace)
+        sent.wait(progress=progress)
+        return sent
+    client, made = _create(job, name, _within(settings, workspace), base)
+    client.drive(made, progress)
+    return Run(client, made)
 
 
 def resume(ref: str, *, workspace: str | Path | None = None, progress: Progress | None = None) -> Run:
-    """Go on with an interrupted or stopped run, in this process, to its end.
+    """Go on with an interrupted or stopped run of this machine, in this process, to its end.
 
     What ended stays ended; trials that still run are taken over, those that were cut off run again.
 
@@ -283,43 +342,58 @@ def resume(ref: str, *, workspace: str | Path | None = None, progress: Progress 
 
     Raises:
         RunNotFoundError: there is no such run.
-        ConflictError: it has ended, or another process drives it.
+        ConflictError: it has ended, or another process or a service drives it.
     """
     handle = attach(ref, workspace=workspace)
-    handle._client.drive(handle._name, progress)  # noqa: SLF001 - one module
+    _local(handle).drive(handle._name, progress)  # noqa: SLF001 - one module
     return handle
 
 
 def attach(ref: str, *, workspace: str | Path | None = None) -> Run:
-    """The handle of a run that was started before, by anybody.
+    """The handle of a run that was started before, by anybody, from any machine.
 
     Args:
-        ref: its reference such as local:digits-7f3a, its id, or the beginning of just one id.
+        ref: its reference such as local:digits-7f3a or sagemaker:eu-west-1/digits-7f3a; of runs of this machine also
+            its id, or the beginning of just one id.
         workspace: where it is recorded; None: the configured one.
 
     Raises:
-        RunNotFoundError: there is no such run, or no such workspace.
-        BackendNotFoundError: there is no such backend, or it has no runs yet.
+        RunNotFoundError: there is no such run, or no such workspace. Whether a service has it is seen when it is asked.
+        BackendNotFoundError: there is no such backend.
         TypeError: the reference is not text.
     """
-    name = _name(ref)
-    client = _client(_settings("local", _at(workspace))[1])
+    backend, name = _parts(ref)
+    if backend != LOCAL:
+        return Run(_remote(backend, None, workspace), name)
+    client = _client(_settings(LOCAL, _at(workspace))[1])
     return Run(client, client.find(name))
 
 
-def _name(ref: str) -> str:
-    """What a reference says after its backend, which must be the local one for now."""
+def _parts(ref: str) -> tuple[str, str]:
+    """The backend of a reference, and what the backend calls the run."""
     if not isinstance(ref, str):
         raise TypeError(f"a run's reference must be text such as 'local:digits-7f3a', not {type(ref).__name__}")
     backend, colon, name = ref.partition(":")
-    if colon and backend != "local":
-        registry.load(backend)
-        raise _no_client(backend)
-    return name if colon else ref
+    if not colon:
+        return LOCAL, ref
+    if backend != LOCAL:
+        translating.cloud(backend)
+    return backend, name
+
+
+def _remote(name: str, settings: Mapping[str, Any] | None = None, workspace: str | Path | None = None) -> RemoteRuns:
+    backend = translating.cloud(name)
+    return RemoteRuns(backend, translating.settings_of(backend, settings), _ledger(workspace))
+
+
+def _ledger(workspace: str | Path | None) -> Ledger:
+    return Ledger(_settings(LOCAL, _at(workspace))[1].workspace)
 
 
 def runs(*, workspace: str | Path | None = None) -> list[StudyResult]:
     """The records of all runs of a workspace, newest first.
+
+    Runs of services are as they were when they were last looked at from here, without trials; no service is asked.
 
     Args:
         workspace: where they are recorded; None: the configured one, which has none as long as it has not been made.
@@ -328,12 +402,14 @@ def runs(*, workspace: str | Path | None = None) -> list[StudyResult]:
         RunNotFoundError: the workspace that was given is not there.
     """
     try:
-        client = _client(_settings("local", _at(workspace))[1])
+        client = _client(_settings(LOCAL, _at(workspace))[1])
     except RunNotFoundError:
         if workspace is not None:
             raise
         return []
-    return [client.result(name) for name in client.runs()]
+    found = [client.result(name) for name in client.runs()]
+    found += [last_seen(one) for one in _ledger(workspace).submissions()]
+    return sorted(found, key=lambda result: result.created or 0.0, reverse=True)
 
 
 def tune(
@@ -416,7 +492,7 @@ def _tune(
     resume: str | None,
     progress: Progress | None,
 ) -> Trial:
-    given = None if resume is None else _name(resume)
+    given = None if resume is None else _parts(resume)[1]
     client = _client(_settings("local", _at(workspace))[1], create=given is None)
     if given is None:
         name = client.create(job, Path.cwd(), FunctionExecutor.name, _version())
@@ -473,12 +549,8 @@ def _settings(on: str | None, settings: Mapping[str, Any] | None) -> tuple[str, 
     backend = registry.load(name)
     chosen = load_config({"on": name, name: dict(settings or {})}).settings(backend)
     if not isinstance(chosen, LocalSettings):
-        raise _no_client(name)
+        raise BackendNotFoundError(f"'{name}' neither runs jobs here nor has documents of its own", backend=name)
     return name, chosen
-
-
-def _no_client(name: str) -> BackendNotFoundError:
-    return BackendNotFoundError(f"this version cannot run jobs on '{name}' yet", backend=name)
 
 
 def _client(settings: LocalSettings, *, create: bool = False) -> LocalClient:
@@ -488,6 +560,11 @@ def _client(settings: LocalSettings, *, create: bool = False) -> LocalClient:
 def _contract(name: str) -> LaunchContract:
     contract: LaunchContract = importlib.import_module(f"tuneport.backends.{name}.launch").launch
     return contract
+
+
+def _within(settings: Mapping[str, Any] | None, workspace: str | Path | None) -> dict[str, Any]:
+    """Settings of this machine, with the workspace that a call names."""
+    return {**(settings or {}), **_at(workspace)}
 
 
 def _at(workspace: str | Path | None) -> dict[str, Any]:

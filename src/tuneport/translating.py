@@ -47,7 +47,7 @@ def translate(
     """
     backend = cloud(to)
     return exchange.translate(
-        _job(job), backend, _settings(backend, settings), form=form, maps=_maps(), material=_material
+        _job(job), backend, settings_of(backend, settings), form=form, maps=_maps(), material=_material
     )
 
 
@@ -96,7 +96,7 @@ def migrate(
     backend = cloud(to)
     imported = import_job(payload, source)
     return exchange.migrate(
-        imported, source, backend, _settings(backend, settings), form=form, maps=_maps(), material=_material
+        imported, source, backend, settings_of(backend, settings), form=form, maps=_maps(), material=_material
     )
 
 
@@ -113,7 +113,7 @@ def refusals(job: TuningJob, on: str, *, settings: Mapping[str, Any] | Word | No
         SettingsError: the settings are invalid.
     """
     backend = cloud(on)
-    chosen = _settings(backend, settings)
+    chosen = settings_of(backend, settings)
 
     def refused(one: TuningJob) -> list[Problem]:
         made = exchange.translate(one, backend, chosen, maps=_maps())
@@ -238,8 +238,12 @@ def _job(job: Job) -> TuningJob:
     return TuningJob.model_validate(dict(job))
 
 
-def _settings(backend: Cloud[Any], given: Mapping[str, Any] | Word | None) -> Word:
-    """The settings of a cloud: configured, with those that a call gives laid over them."""
+def settings_of(backend: Cloud[Any], given: Mapping[str, Any] | Word | None) -> Word:
+    """The settings of a cloud: configured, with those that a call gives laid over them.
+
+    Raises:
+        SettingsError: they are invalid.
+    """
     if isinstance(given, Word):
         if not isinstance(given, backend.settings_type):
             raise SettingsError(f"must be {backend.settings_type.__name__}, not {type(given).__name__}")

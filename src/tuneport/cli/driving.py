@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tuneport.cli.options import Contract, JobFile, Json, On, Quiet, Ref, Workspace
+import typer
+
+from tuneport.cli.options import (
+    Contract,
+    Form,
+    JobFile,
+    Json,
+    On,
+    Quiet,
+    Ref,
+    Set,
+    Tolerate,
+    Workspace,
+    fidelity,
+    named_settings,
+)
 from tuneport.cli.output import note, plain, say, say_json
+from tuneport.cli.reports import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,10 +30,16 @@ if TYPE_CHECKING:
     from tuneport.api import Run
     from tuneport.model.job import TuningJob
     from tuneport.model.results import StudyResult
+    from tuneport.translation.capabilities import Fidelity
 
 
 def check(
-    job: JobFile, on: On = None, contract: Contract = None, workspace: Workspace = None, as_json: Json = False
+    job: JobFile,
+    on: On = None,
+    contract: Contract = None,
+    workspace: Workspace = None,
+    settings: Set = None,
+    as_json: Json = False,
 ) -> None:
     """Say all that is wrong with a job, or what it would do.
 
@@ -28,7 +50,7 @@ def check(
     from tuneport.cli.progress import most_trials
     from tuneport.search.space import Space
 
-    checked, _ = _checked(job, on, _settings(contract, workspace))
+    checked, _ = _checked(job, on, _settings(contract, settings), workspace)
     plan = {
         "name": checked.name,
         "trials": most_trials(checked),
@@ -67,22 +89,28 @@ def run(
     on: On = None,
     contract: Contract = None,
     workspace: Workspace = None,
+    settings: Set = None,
+    tolerate: Tolerate = "emulated",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
     """Run a job to its end, and show how it goes.
 
     Ctrl-C asks its trials to stop, records everything and says how to go on; a second one does not wait for them.
+    What runs on a cloud goes on there.
 
     Example: tuneport run job.yaml
     """
     from tuneport import api
     from tuneport.cli.progress import most_trials
 
-    settings = _settings(contract, workspace)
-    checked, base = _checked(job, on, settings)
+    given = _settings(contract, settings)
+    limit = fidelity(tolerate).value
+    checked, base = _checked(job, on, given, workspace)
     return _drive(
-        lambda observer: api.run(checked, on=on, settings=settings, base=base, progress=observer),
+        lambda observer: api.run(
+            checked, on=on, settings=given, base=base, progress=observer, tolerate=limit, workspace=workspace
+        ),
         most_trials(checked),
         None,
         workspace,
@@ -92,8 +120,18 @@ def run(
 
 
 def submit(
-    job: JobFile, on: On = None, contract: Contract = None, workspace: Workspace = None, as_json: Json = False
-) -> None:
+    job: JobFile,
+    on: On = None,
+    contract: Contract = None,
+    workspace: Workspace = None,
+    settings: Set = None,
+    form: Form = None,
+    tolerate: Tolerate = "emulated",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what a cloud would be sent, and send nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
     """Start a job and return at once; its reference is printed.
 
     On this machine it is driven by a process of its own, which goes on when the terminal is closed.
@@ -102,14 +140,29 @@ def submit(
     """
     from tuneport import api
 
-    settings = _settings(contract, workspace)
-    checked, base = _checked(job, on, settings)
-    started = api.submit(checked, on=on, settings=settings, base=base)
+    given, limit = _settings(contract, settings), fidelity(tolerate)
+    checked, base = _checked(job, on, given, workspace)
+    if dry_run:
+        return _show(checked, on, given, form, limit, as_json)
+    started = api.submit(
+        checked, on=on, settings=given, base=base, tolerate=limit.value, form=form, workspace=workspace
+    )
     if as_json:
         say_json(plain(started.result))
     else:
         say(started.ref)
         note(f"see how it goes: tuneport follow {started.ref}{_elsewhere(workspace)}")
+    return 0
+
+
+def _show(
+    job: TuningJob, on: str | None, settings: dict[str, Any], form: str | None, limit: Fidelity, as_json: bool
+) -> int:
+    """Print what would be sent."""
+    from tuneport import config, translating
+
+    made = translating.translate(job, on or config.load().on, settings=settings, form=form)
+    return deliver(made.payload, made.form, made.report, limit, None, as_json)
 
 
 def resume(ref: Ref, workspace: Workspace = None, quiet: Quiet = False, as_json: Json = False) -> int:
@@ -165,11 +218,11 @@ def _drive(
     if as_json:
         say_json(plain(result))
     elif result.state.ended:
-        say(summary(result, str(handle.folder)))
+        say(summary(result, handle.folder))
     return exit_status(result)
 
 
-def _checked(path: str, on: str | None, settings: dict[str, Any]) -> tuple[TuningJob, Path]:
+def _checked(path: str, on: str | None, settings: dict[str, Any], workspace: Path | None) -> tuple[TuningJob, Path]:
     """The job of a file and the directory that its relative paths mean.
 
     Raises:
@@ -184,7 +237,7 @@ def _checked(path: str, on: str | None, settings: dict[str, Any]) -> tuple[Tunin
     data = job_data(document)
     base = (Path() if path == "-" else Path(path).parent).resolve()
     try:
-        problems = api.check(data, on=on, settings=settings, base=base)
+        problems = api.check(data, on=on, settings=settings, base=base, workspace=workspace)
     except JobError as error:
         problems = list(error.problems)
     if problems:
@@ -192,9 +245,9 @@ def _checked(path: str, on: str | None, settings: dict[str, Any]) -> tuple[Tunin
     return TuningJob.model_validate(data), base
 
 
-def _settings(contract: str | None, workspace: Path | None) -> dict[str, Any]:
-    given = {"contract": contract, "workspace": workspace}
-    return {name: value for name, value in given.items() if value is not None}
+def _settings(contract: str | None, pairs: list[str] | None) -> dict[str, Any]:
+    """What the options say of the backend that is meant."""
+    return {} if contract is None and not pairs else {"contract": contract, **named_settings(pairs)}
 
 
 def _elsewhere(workspace: Path | None) -> str:

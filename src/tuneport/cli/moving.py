@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneport.cli.options import JobFile, Json
+from tuneport.cli.options import Form, JobFile, Json, Out, Set, Tolerate, fidelity, named_settings
 from tuneport.cli.output import note, say, say_json
+from tuneport.cli.reports import deliver, report_text, reported, value_text
 
 if TYPE_CHECKING:
     from tuneport.model.job import TuningJob
-    from tuneport.translation.report import FieldReport, TranslationReport
 
 Native = Annotated[
     str,
@@ -22,20 +21,9 @@ Native = Annotated[
 ]
 To = Annotated[str, typer.Option("--to", metavar="BACKEND", help="The cloud to say it to.", show_default=False)]
 From = Annotated[str, typer.Option("--from", metavar="BACKEND", help="The cloud that says it.", show_default=False)]
-Form = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Kind of document; `tuneport backends NAME` lists them.")
-]
-Tolerate = Annotated[
-    str, typer.Option(metavar="FIDELITY", help="The worst that is fine: exact, emulated, dropped or approximated.")
-]
-Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result there instead.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the cloud; may be repeated.")
-]
 AnyFile = Annotated[
     str, typer.Argument(metavar="FILE", help="A job, or a cloud's own document; BACKEND:FILE says whose it is.")
 ]
-LOSSY = 4
 
 
 def translate(
@@ -57,9 +45,9 @@ def translate(
     from tuneport import translating
     from tuneport.files import read_job
 
-    limit = _fidelity(tolerate)
-    made = translating.translate(read_job(job), to, settings=_pairs(settings), form=form)
-    return _deliver(made.payload, made.form, made.report, limit, output, as_json)
+    limit = fidelity(tolerate)
+    made = translating.translate(read_job(job), to, settings=named_settings(settings), form=form)
+    return deliver(made.payload, made.form, made.report, limit, output, as_json)
 
 
 def import_(file: Native, source: From, output: Out = None, as_json: Json = False) -> None:
@@ -111,9 +99,9 @@ def migrate(
     """
     from tuneport import translating
 
-    limit = _fidelity(tolerate)
-    made = translating.migrate(_document(file), source, to, settings=_pairs(settings), form=form)
-    return _deliver(made.payload, made.form, made.report, limit, output, as_json)
+    limit = fidelity(tolerate)
+    made = translating.migrate(_document(file), source, to, settings=named_settings(settings), form=form)
+    return deliver(made.payload, made.form, made.report, limit, output, as_json)
 
 
 def plan(
@@ -132,7 +120,7 @@ def plan(
     from tuneport import translating
     from tuneport.files import read_job
 
-    made = translating.plan(read_job(job), on, settings=_pairs(settings))
+    made = translating.plan(read_job(job), on, settings=named_settings(settings))
     facts = {
         "backend": on,
         "form": made.translated.form,
@@ -144,10 +132,10 @@ def plan(
         "unresolved": [{"pointer": one.pointer, "message": one.message, "hint": one.hint} for one in made.unresolved],
     }
     if as_json:
-        say_json({**facts, "payload": made.translated.payload, "report": _reported(made.translated.report)})
+        say_json({**facts, "payload": made.translated.payload, "report": reported(made.translated.report)})
     else:
         say(_plan_text(made.translated.job, facts))
-        note(_report_text(made.translated.report))
+        note(report_text(made.translated.report))
     return 3 if made.unresolved else 0
 
 
@@ -184,7 +172,7 @@ def diff(a: AnyFile, b: AnyFile, as_json: Json = False) -> None:
     if as_json:
         say_json([{"pointer": one.pointer, "a": one.before, "b": one.after} for one in changes])
     elif changes:
-        say("\n".join(f"{one.pointer}: {_value(one.before)} -> {_value(one.after)}" for one in changes))
+        say("\n".join(f"{one.pointer}: {value_text(one.before)} -> {value_text(one.after)}" for one in changes))
     else:
         note("no difference in meaning")
 
@@ -216,73 +204,3 @@ def _document(path: str) -> Any:
     from tuneport.files import read_document
 
     return read_document(path).data
-
-
-def _deliver(
-    payload: dict[str, Any],
-    form: str,
-    report: TranslationReport,
-    limit: Any,
-    output: Path | None,
-    as_json: bool,
-) -> int:
-    """Print or write a document, and what became of the fields."""
-    from tuneport.files import write_document
-
-    if as_json:
-        say_json({"payload": payload, "form": form, "report": _reported(report)})
-    text = write_document(payload, output)
-    if output is None and not as_json:
-        say(text.rstrip())
-    note(_report_text(report))
-    return LOSSY if report.worst > limit else 0
-
-
-def _reported(report: TranslationReport) -> dict[str, Any]:
-    return {"worst": report.worst.value, **report.model_dump(mode="json")}
-
-
-def _report_text(report: TranslationReport) -> str:
-    """What became of each field that is not simply kept, the worst last, where eyes are."""
-    if not report.fields:
-        return "every field is kept as it is"
-    ordered = sorted(report.fields, key=lambda field: field.fidelity)
-    counted = f"{len(ordered)} fields are not simply kept, at worst {report.worst.value}:"
-    return "\n".join([counted, *(_line(field) for field in ordered)])
-
-
-def _line(field: FieldReport) -> str:
-    changed = field.before != field.after
-    values = f" {_value(field.before)} -> {_value(field.after)}" if changed else ""
-    by = f" [by {field.by}]" if field.by else ""
-    said = f": {field.note}" if field.note else ""
-    return f"  {field.fidelity.value:<12} {field.pointer}{values}{by}{said}"
-
-
-def _value(value: Any) -> str:
-    import json
-
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _fidelity(name: str) -> Any:
-    from tuneport.translation.capabilities import Fidelity
-
-    known = [one.value for one in Fidelity if one is not Fidelity.UNSUPPORTED]
-    if name not in known:
-        raise typer.BadParameter(f"must be one of {', '.join(known)}, not {name!r}", param_hint="--tolerate")
-    return Fidelity(name)
-
-
-def _pairs(given: list[str] | None) -> dict[str, Any]:
-    """Settings as NAME=VALUE; values are read as YAML scalars are."""
-    from tuneport.files.yaml_text import scalar
-
-    pairs = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise typer.BadParameter(f"must be NAME=VALUE, not {text!r}", param_hint="--set")
-        pairs[name] = scalar(value)
-    return pairs

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from tuneport.translation.capabilities import Fidelity
 
 JobFile = Annotated[
     str,
@@ -35,3 +38,44 @@ Workspace = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")]
+Form = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Kind of document; `tuneport backends NAME` lists them.")
+]
+Tolerate = Annotated[
+    str, typer.Option(metavar="FIDELITY", help="The worst that is fine: exact, emulated, dropped or approximated.")
+]
+Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result there instead.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the cloud; may be repeated.")
+]
+
+
+def fidelity(name: str) -> Fidelity:
+    """The fidelity of that name, as --tolerate says it.
+
+    Raises:
+        BadParameter: there is none, or it is never tolerated.
+    """
+    from tuneport.translation.capabilities import Fidelity
+
+    known = [one.value for one in Fidelity if one is not Fidelity.UNSUPPORTED]
+    if name not in known:
+        raise typer.BadParameter(f"must be one of {', '.join(known)}, not {name!r}", param_hint="--tolerate")
+    return Fidelity(name)
+
+
+def named_settings(given: list[str] | None) -> dict[str, Any]:
+    """Settings as --set says them, NAME=VALUE; values are read as YAML scalars are.
+
+    Raises:
+        BadParameter: one is not of that form.
+    """
+    from tuneport.files.yaml_text import scalar
+
+    pairs = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"must be NAME=VALUE, not {text!r}", param_hint="--set")
+        pairs[name] = scalar(value)
+    return pairs

@@ -63,7 +63,17 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
         say_json(plain(result))
     else:
         times = f"made {moment(result.created)}" + (f", ended {moment(result.ended)}" if result.ended else "")
-        say("\n".join([headline(result), times, tally(result), best_text(result), f"kept in {handle.folder}"]))
+        say(
+            "\n".join(
+                [
+                    headline(result),
+                    times,
+                    tally(result),
+                    best_text(result),
+                    *([f"kept in {handle.folder}"] if handle.folder else []),
+                ]
+            )
+        )
 
 
 def follow(
@@ -94,7 +104,7 @@ def follow(
     if as_json:
         say_json(plain(result))
     elif result.state.ended:
-        say(summary(result, str(handle.folder)))
+        say(summary(result, handle.folder))
     else:
         note(f"{headline(result)}; go on with it: tuneport resume {handle.ref}")
     return exit_status(result)
@@ -193,7 +203,8 @@ def delete(
     if not yes:
         if as_json or not sys.stdin.isatty():
             raise typer.BadParameter("nobody can be asked here; give --yes", param_hint="--yes")
-        typer.confirm(f"delete {handle.ref} and all in {handle.folder}?", abort=True, err=True)
+        also = f" and all in {handle.folder}" if handle.folder else ""
+        typer.confirm(f"delete {handle.ref}{also}?", abort=True, err=True)
     handle.delete()
     if as_json:
         say_json({"deleted": handle.ref})

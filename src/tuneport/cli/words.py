@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tuneport.model.results import RunReason, RunState, StudyResult, Trial, TrialState, usable
@@ -130,7 +131,12 @@ def tally(result: StudyResult) -> str:
     return f"{len(result.trials)} trials: {counts(result.trials)}" if result.trials else "no trials yet"
 
 
-def summary(result: StudyResult, folder: str) -> str:
+def kept(result: StudyResult, folder: Path | None) -> str:
+    """Where a run is kept."""
+    return f"kept in {folder} as {result.ref}" if folder else f"kept as {result.ref}"
+
+
+def summary(result: StudyResult, folder: Path | None) -> str:
     """All that a person wants to know at the end of a run."""
     shown = ranked(result)[:SHOWN]
     more = len(result.trials) - len(shown)
@@ -138,7 +144,7 @@ def summary(result: StudyResult, folder: str) -> str:
     if more > 0:
         parts[-1] += f"\n… and {more} more: tuneport trials {result.ref}"
     took = f" in {duration(result.ended - result.created)}" if result.ended and result.created else ""
-    parts.append(f"{tally(result)}{took}\nkept in {folder} as {result.ref}")
+    parts.append(f"{tally(result)}{took}\n{kept(result, folder)}")
     return "\n\n".join(parts)
 
 

@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS submissions (
     name TEXT NOT NULL,
     job TEXT NOT NULL,          -- TuningJob as JSON
     settings TEXT NOT NULL,     -- JSON
-    created REAL NOT NULL       -- POSIX seconds
+    created REAL NOT NULL,      -- POSIX seconds
+    seen TEXT                   -- JSON: StudyResult without trials, as it was last read
 ) STRICT
 """
 
@@ -41,6 +42,7 @@ class Submission:
         job: the TuningJob as JSON.
         settings: of the backend, as plain data.
         created: POSIX seconds.
+        seen: the run without its trials as it was last read, as JSON.
         again: it was noted before, by a call that did not get to the end.
     """
 
@@ -50,6 +52,7 @@ class Submission:
     job: str
     settings: dict[str, Any]
     created: float
+    seen: str | None = None
     again: bool = False
 
 
@@ -72,13 +75,18 @@ class Ledger:
                 return _submission(left, again=True)
             made = Submission(secrets.token_hex(3), None, name, job, settings, time.time())
             values = (made.token, backend, digest, None, name, job, json.dumps(settings), made.created)
-            db.execute("INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            db.execute("INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", values)
             return made
 
     def finish(self, token: str, ref: str) -> None:
         """Note where the job is."""
         with self._transaction(create=True) as db:
             db.execute("UPDATE submissions SET ref = ? WHERE token = ?", (ref, token))
+
+    def see(self, ref: str, seen: str) -> None:
+        """Note how a job is; one that was submitted from elsewhere is not noted."""
+        with self._transaction(create=False) as db:
+            db.execute("UPDATE submissions SET seen = ? WHERE ref = ?", (seen, ref))
 
     def give_up(self, token: str) -> None:
         """Forget a submission that the service has refused."""
@@ -117,6 +125,5 @@ def _digest(backend: str, payload: dict[str, Any], settings: dict[str, Any]) -> 
 
 
 def _submission(row: sqlite3.Row, *, again: bool = False) -> Submission:
-    return Submission(
-        row["token"], row["ref"], row["name"], row["job"], json.loads(row["settings"]), row["created"], again
-    )
+    settings = json.loads(row["settings"])
+    return Submission(row["token"], row["ref"], row["name"], row["job"], settings, row["created"], row["seen"], again)

@@ -13,7 +13,7 @@ from tuneport.exchange import Translated
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult, Trial
 from tuneport.model.word import Word
-from tuneport.remote.ledger import Ledger
+from tuneport.remote.ledger import Ledger, Submission
 
 SOONEST, LATEST = 0.25, 30.0
 """Least and most seconds between two looks; what does not change is looked at less and less often."""
@@ -62,7 +62,9 @@ class RemoteRuns:
         """The run as the service describes it now."""
         client = self._client(run)
         result = self._backend.status.parse(client.describe(run), client.trials(run))
-        return result.model_copy(update={"ref": self.ref(run), "backend": self._backend.name})
+        result = result.model_copy(update={"ref": self.ref(run), "backend": self._backend.name})
+        self._ledger.see(result.ref, result.model_copy(update={"trials": ()}).model_dump_json())
+        return result
 
     def job(self, run: str) -> TuningJob:
         """The job: as it was submitted from here, or else as the service describes it."""
@@ -129,6 +131,23 @@ class RemoteRuns:
             settings = self._settings.changed(region=region) if known else self._settings
             self._clients[region] = self._backend.connect(settings)
         return self._clients[region]
+
+
+def last_seen(submission: Submission) -> StudyResult:
+    """A submitted run as it was when it was last looked at, without its trials."""
+    if submission.seen is not None:
+        return StudyResult.model_validate_json(submission.seen)
+    job = TuningJob.model_validate_json(submission.job)
+    ref = submission.ref or ""
+    return StudyResult(
+        ref=ref,
+        name=job.name,
+        backend=ref.partition(":")[0],
+        state=RunState.PENDING,
+        objectives=job.study.objectives,
+        trials=(),
+        created=submission.created,
+    )
 
 
 def _named(trial: Trial) -> str:

@@ -64,6 +64,10 @@ class LocalClient:
         """The workspace's directory."""
         return self._store.path
 
+    def ref(self, run: str) -> str:
+        """The reference of a run."""
+        return f"{NAME}:{run}"
+
     def close(self) -> None:
         """Let go of the journal."""
         self._store.close()
