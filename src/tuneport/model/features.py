@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import copy
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
+from functools import cache, partial
+from operator import attrgetter, ne
 from typing import Any, Literal, TypeAlias
 
 from tuneport.model.job import TuningJob
@@ -147,9 +149,29 @@ class Feature(StrEnum):
 
 Weight: TypeAlias = Literal["material", "cosmetic"]
 """`material`: results or costs depend on it. `cosmetic`: they do not."""
-Uses: TypeAlias = Callable[[TuningJob], Iterator[str]]
-"""JSON pointers of the places where a job uses a feature."""
 Test: TypeAlias = Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the words at some place of a job, or such a word itself.
+
+    Attributes:
+        owner: JSON pointer of the word, or of several as in "/study/parameters/*".
+        name: the field; None: the word itself counts.
+        test: what its value must pass to count; None: it counts when it differs from its default.
+        kinds: words of these types only; empty: of any that have the field.
+    """
+
+    owner: str
+    name: str | None = None
+    test: Test | None = None
+    kinds: tuple[type[Word], ...] = ()
+
+
+Search: TypeAlias = Callable[[TuningJob], Iterable[str]]
+"""JSON pointers of the places where a job uses a feature, where that is more than a matter of single fields."""
+Uses: TypeAlias = tuple[Field, ...] | Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +180,7 @@ class Entry:
 
     Attributes:
         says: what a job that uses it asks for, in a few words.
-        uses: finds the places where a job uses it.
+        uses: the fields that use it, or what finds the places where a job does.
         changes: JSON pointer to value; laid over the plainest job, they make one that uses it.
         weight: whether results or costs depend on it.
     """
@@ -182,8 +204,19 @@ class Entry:
 
 def used(job: TuningJob) -> dict[Feature, list[str]]:
     """Every feature that the job uses, with the JSON pointers of the places."""
-    found = {feature: list(entry.uses(job)) for feature, entry in CATALOGUE.items()}
-    return {feature: pointers for feature, pointers in found.items() if pointers}
+    found: defaultdict[Feature, list[str]] = defaultdict(list)
+    for owner, words in _owners().items():
+        for here, word in words(job):
+            kind, values = type(word), word.__dict__
+            for feature, name, counts in _checks(owner, kind):
+                if name is None:
+                    found[feature].append(here)
+                elif counts(values[name]):
+                    found[feature].append(f"{here}/{name}")
+    for feature, search in _searches():
+        if pointers := list(search(job)):
+            found[feature] = pointers
+    return {feature: found[feature] for feature in sorted(found, key=_ranks().__getitem__)}
 
 
 def is_remote(uri: str) -> bool:
@@ -208,43 +241,22 @@ _PLAINEST: dict[str, Any] = {
 # ---- where a job uses a feature -------------------------------------------------------------------------------------
 
 
-def _field(pointer: str, test: Test | None = None) -> Uses:
-    """Where a field such as "/study/parameters/*/when" passes the test or, without one, differs from its default."""
-    path = pointer.strip("/").split("/")
-    return lambda job: _matches(job, path, "", test)
+def _field(pointer: str, test: Test | None = None, *kinds: type[Word]) -> tuple[Field, ...]:
+    """A field such as "/study/parameters/*/when"."""
+    owner, _, name = pointer.rpartition("/")
+    return (Field(owner, name, test, kinds),)
 
 
-def _matches(word: Any, path: list[str], here: str, test: Test | None) -> Iterator[str]:
-    head, *rest = path
-    if head == "*":
-        for index, item in enumerate(word):
-            yield from _matches(item, rest, f"{here}/{index}", test)
-    elif rest:
-        if (value := getattr(word, head)) is not None:
-            yield from _matches(value, rest, f"{here}/{head}", test)
-    elif (info := type(word).model_fields.get(head)) is not None:
-        value = getattr(word, head)
-        if test(value) if test is not None else value != info.default:
-            yield f"{here}/{head}"
+def _parameter(*kinds: type[Word], field: str | None = None, test: Test | None = None) -> tuple[Field, ...]:
+    """Parameters of these kinds, or a field of theirs."""
+    return (Field("/study/parameters/*", field, test, kinds),)
 
 
-def _parameter(*kinds: type[Word], field: str | None = None, test: Test | None = None) -> Uses:
-    """Parameters of these kinds, or their field that passes the test or, without one, differs from its default."""
-
-    def uses(job: TuningJob) -> Iterator[str]:
-        for index, parameter in enumerate(job.study.parameters):
-            if isinstance(parameter, kinds):
-                here = f"/study/parameters/{index}"
-                yield from [here] if field is None else _matches(parameter, [field], here, test)
-
-    return uses
+def _scale(kinds: tuple[type[Word], ...], *scales: str) -> tuple[Field, ...]:
+    return _parameter(*kinds, field="scale", test=frozenset(scales).__contains__)
 
 
-def _scale(kinds: tuple[type[Word], ...], *scales: str) -> Uses:
-    return _parameter(*kinds, field="scale", test=lambda scale: scale in scales)
-
-
-def _choices(*types: type) -> Uses:
+def _choices(*types: type) -> tuple[Field, ...]:
     return _parameter(
         Categorical, field="choices", test=lambda choices: any(type(choice) in types for choice in choices)
     )
@@ -252,12 +264,16 @@ def _choices(*types: type) -> Uses:
 
 def _nested_conditions(job: TuningJob) -> Iterator[str]:
     conditional = {parameter.name for parameter in job.study.parameters if parameter.when is not None}
-    return _field("/study/parameters/*/when", lambda when: when is not None and when.parameter in conditional)(job)
+    for index, parameter in enumerate(job.study.parameters if conditional else ()):
+        if parameter.when is not None and parameter.when.parameter in conditional:
+            yield f"/study/parameters/{index}/when"
 
 
 def _same_names(job: TuningJob) -> Iterator[str]:
-    counts = Counter(parameter.name for parameter in job.study.parameters)
-    return _field("/study/parameters/*/name", lambda name: counts[name] > 1)(job)
+    names = [parameter.name for parameter in job.study.parameters]
+    if len(set(names)) < len(names):
+        counts = Counter(names)
+        yield from (f"/study/parameters/{index}/name" for index, name in enumerate(names) if counts[name] > 1)
 
 
 def _several_objectives(job: TuningJob) -> Iterator[str]:
@@ -265,17 +281,26 @@ def _several_objectives(job: TuningJob) -> Iterator[str]:
 
 
 def _reported_metrics(job: TuningJob) -> Iterator[str]:
-    return _field("/study/objectives/*/metric", lambda metric: metric not in job.trial.metrics)(job)
+    for index, objective in enumerate(job.study.objectives):
+        if objective.metric not in job.trial.metrics:
+            yield f"/study/objectives/{index}/metric"
 
 
-def _running(*fields: str) -> Uses:
+def _running(*fields: str) -> Search:
     """Jobs that run a command, a module or an image, or two of them: just these fields are given."""
+    image, command, module = ("image" in fields, "command" in fields, "module" in fields)
+    pointers = [f"/trial/{field}" for field in fields]
 
-    def uses(job: TuningJob) -> Iterator[str]:
-        given = {field for field in ("image", "command", "module") if getattr(job.trial, field) is not None}
-        return (f"/trial/{field}" for field in fields if given == set(fields))
+    def search(job: TuningJob) -> Iterable[str]:
+        trial = job.trial
+        exactly = (
+            (trial.image is not None) is image
+            and (trial.command is not None) is command
+            and (trial.module is not None) is module
+        )
+        return pointers if exactly else ()
 
-    return uses
+    return search
 
 
 def _local(uri: str | None) -> bool:
@@ -301,21 +326,13 @@ def _space(says: str, uses: Uses, *parameters: Mapping[str, Any]) -> Entry:
 
 def _chosen(says: str, pointer: str, kind: type[Word]) -> Entry:
     """An algorithm or stopping rule."""
-    name = kind.model_fields["kind"].default
-    return _set(says, pointer, {"kind": name}, lambda value: isinstance(value, kind))
+    return Entry(says, (Field(pointer, kinds=(kind,)),), {pointer: {"kind": kind.model_fields["kind"].default}})
 
 
 def _options(says: str, pointer: str, kind: type[Word], **options: Any) -> Entry:
     """Fields of an algorithm or stopping rule that are not left at their defaults."""
-    chosen = _field(pointer, lambda value: isinstance(value, kind))
-    options_of = [_field(f"{pointer}/{name}") for name in kind.model_fields if name not in {"kind", "seed"}]
-
-    def uses(job: TuningJob) -> Iterator[str]:
-        if any(chosen(job)):
-            for option in options_of:
-                yield from option(job)
-
-    return Entry(says, uses, {pointer: {"kind": kind.model_fields["kind"].default, **options}})
+    fields = tuple(Field(pointer, name, kinds=(kind,)) for name in kind.model_fields if name not in {"kind", "seed"})
+    return Entry(says, fields, {pointer: {"kind": kind.model_fields["kind"].default, **options}})
 
 
 def _program(says: str, pointer: str, test: Test | None = None, **trial: Any) -> Entry:
@@ -494,9 +511,7 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.TRIAL_NETWORK_NAME: _set("a private network", "/trial/network/name", "net"),
     _F.TRIAL_NETWORK_SUBNETS: Entry(
         "subnets and security groups",
-        lambda job: (
-            pointer for name in ("subnets", "security_groups") for pointer in _field(f"/trial/network/{name}")(job)
-        ),
+        (*_field("/trial/network/subnets"), *_field("/trial/network/security_groups")),
         {"/trial/network": {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}},
     ),
     _F.TRIAL_NETWORK_ISOLATED: _set("no connections to the outside", "/trial/network/isolated", True),
@@ -528,7 +543,7 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.DESCRIPTION: _set("a description", "/description", "a first try", weight="cosmetic"),
     _F.EXPERIMENT: Entry(
         "an experiment that it belongs to",
-        lambda job: (pointer for name in ("name", "run") for pointer in _field(f"/experiment/{name}")(job)),
+        (*_field("/experiment/name"), *_field("/experiment/run")),
         {"/experiment": {"name": "digits"}},
         "cosmetic",
     ),
@@ -536,3 +551,53 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.LABELS: _set("labels", "/labels", {"team": "vision"}, weight="cosmetic"),
     _F.NATIVE: _set("what only one cloud understands", "/native", {"vertex": {"encryptionSpec": {}}}),
 }
+
+# ---- the catalogue as it is looked through --------------------------------------------------------------------------
+
+
+@cache
+def _owners() -> dict[str, Callable[[TuningJob], Iterator[tuple[str, Word]]]]:
+    """Every place whose words have fields in the catalogue, with what finds these words and their pointers."""
+    owners = {field.owner for entry in CATALOGUE.values() if isinstance(entry.uses, tuple) for field in entry.uses}
+    return {owner: partial(_words, *_way(owner)) for owner in sorted(owners)}
+
+
+def _way(owner: str) -> tuple[str, bool, Callable[[TuningJob], Any]]:
+    path = owner.removesuffix("/*")
+    return path, path != owner, attrgetter(path[1:].replace("/", ".")) if path else lambda job: job
+
+
+def _words(here: str, several: bool, get: Callable[[TuningJob], Any], job: TuningJob) -> Iterator[tuple[str, Word]]:
+    found = get(job)
+    if several:
+        yield from ((f"{here}/{index}", word) for index, word in enumerate(found))
+    elif found is not None:
+        yield here, found
+
+
+@cache
+def _checks(owner: str, kind: type[Word]) -> tuple[tuple[Feature, str | None, Test], ...]:
+    """What is to be looked at in a word at some place: feature, field, and what the field's value must pass."""
+    return tuple(
+        (feature, field.name, field.test or _differs(kind, field.name))
+        for feature, entry in CATALOGUE.items()
+        for field in (entry.uses if isinstance(entry.uses, tuple) else ())
+        if field.owner == owner
+        and issubclass(kind, field.kinds or Word)
+        and (field.name is None or field.name in kind.model_fields)
+    )
+
+
+def _differs(kind: type[Word], name: str | None) -> Test:
+    """Whether a value differs from the default; a word as a whole has none, and counts."""
+    return partial(ne, kind.model_fields[name].default if name is not None else None)
+
+
+@cache
+def _searches() -> tuple[tuple[Feature, Search], ...]:
+    return tuple((feature, entry.uses) for feature, entry in CATALOGUE.items() if not isinstance(entry.uses, tuple))
+
+
+@cache
+def _ranks() -> dict[Feature, int]:
+    return {feature: rank for rank, feature in enumerate(CATALOGUE)}
