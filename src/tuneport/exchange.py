@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from tuneport.backends.protocols import Cloud, Reading
+from tuneport.backends.protocols import Cloud, Reading, Translator
 from tuneport.catalog.relocation import Maps, relocate
 from tuneport.errors import JobError, PayloadError, Problem
 from tuneport.model.features import Feature
@@ -200,17 +200,17 @@ def translate(
     translator, capabilities = backend.translator, backend.capabilities
     box: dict[str, Any] = dict(job.native.get(backend.name, {}))
     form = _form(form, box, translator.forms, backend.name)
-    completed, filled = complete(job, settings)
-    there, moved = relocate(completed, capabilities.home, maps or Maps())
+    relocated, moved = relocate(job, capabilities.home, maps or Maps())
+    there, moved = complete(relocated, settings, moved)
     request = translator.to_native(there, settings, form)
-    verdicts = [*_measured(there, request, form, backend), *_needed(there, capabilities)]
+    verdicts = [*measured(there, request, form, translator, capabilities), *_needed(there, capabilities)]
     request, stale = apply({key: value for key, value in box.items() if key not in _OURS}, request)
     response = box.get(RESPONSE, {}) if form == box.get(FORM) else {}
     payload = translator.write(Reading(form, request, response))
     if SPELLING in box and form == box.get(FORM, translator.forms[0]):
         payload, _ = apply(box[SPELLING], payload)
     fields = [
-        *_merged(filled + moved, verdicts),
+        *_merged(moved, verdicts),
         *_unfit(backend.name, stale),
         *_left_behind(job, backend.name, material),
     ]
@@ -227,18 +227,31 @@ def _form(asked: str | None, box: Mapping[str, Any], forms: tuple[str, ...], nam
     return asked
 
 
-def complete(job: TuningJob, settings: Word) -> tuple[TuningJob, list[FieldReport]]:
-    """The job with what its backend's settings say wherever it says nothing itself."""
+def complete(job: TuningJob, settings: Word, moved: list[FieldReport]) -> tuple[TuningJob, list[FieldReport]]:
+    """The job with what its backend's settings say wherever it says nothing, or nothing that is known there.
+
+    Args:
+        job: the job after its relocation.
+        settings: of the backend.
+        moved: reports of the relocation.
+
+    Returns:
+        The job, and the reports, in which what settings resolve is resolved.
+    """
     words: Mapping[str, str] = getattr(type(settings), "WORDS", {})
-    filled = []
+    reports = {one.pointer: one for one in moved}
     for name, place in words.items():
         value = getattr(settings, name)
         path = place.split("/")[1:]
-        if value in (None, ()) or not _is_open(job, path):
+        unresolved = place in reports and reports[place].fidelity is Fidelity.UNSUPPORTED
+        if value in (None, ()) or not (unresolved or _is_open(job, path)):
             continue
+        before = reports[place].before if unresolved else None
         job = _with(job, path, value)
-        filled.append(FieldReport(pointer=place, fidelity=Fidelity.EXACT, after=_plain(value), by=f"settings: {name}"))
-    return job, filled
+        reports[place] = FieldReport(
+            pointer=place, fidelity=Fidelity.EXACT, before=before, after=_plain(value), by=f"settings: {name}"
+        )
+    return job, list(reports.values())
 
 
 def _is_open(word: Any, path: list[str]) -> bool:
@@ -257,16 +270,26 @@ def _with(word: Any, path: list[str], value: Any) -> Any:
     return word.changed(**{head: _with(inner, rest, value) if rest else value})
 
 
-def _measured(job: TuningJob, request: Json, form: str, backend: AnyCloud) -> list[FieldReport]:
-    """What comes back of a request; if nothing does, because it lacks what no job can do without, what is declared."""
+def measured(
+    job: TuningJob, request: Json, form: str, translator: Translator[Any], capabilities: Capabilities
+) -> list[FieldReport]:
+    """What comes back of a request; if nothing does, because it lacks what no job can do without, what is declared.
+
+    Args:
+        job: what was said, in the cloud's own places and machines.
+        request: how it was said.
+        form: in which kind of document.
+        translator: that said it.
+        capabilities: what the cloud declares; it can only make things worse.
+    """
     try:
-        after, _ = backend.translator.from_native(request, form)
+        after, _ = translator.from_native(request, form)
     except (JobError, PayloadError) as error:
         return [
             FieldReport(pointer=one.pointer, fidelity=Fidelity.UNSUPPORTED, note=one.message)
             for one in error.problems or [Problem("", error.message)]
-        ] + judge(job, job, backend.capabilities)
-    return judge(job, _with_machine(job, after), backend.capabilities)
+        ] + judge(job, job, capabilities)
+    return judge(job, _with_machine(job, after), capabilities)
 
 
 _MACHINE = ("gpus", "gpu_type", "gpu_memory", "cpus", "memory")

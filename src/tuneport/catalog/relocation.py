@@ -18,7 +18,8 @@ ANYTHING = ".*"
 """The pattern of a home where everything is at home."""
 EACH = "*"
 """Every item of a list."""
-PLACES: tuple[tuple[tuple[str, ...], str], ...] = (
+Places: TypeAlias = tuple[tuple[tuple[str, ...], str], ...]
+PLACES: Places = (
     (("image",), "image"),
     (("package",), "uri"),
     (("inputs", EACH, "uri"), "uri"),
@@ -29,16 +30,31 @@ PLACES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("network", "security_groups", EACH), "network"),
     (("encryption", "key"), "key"),
     (("encryption", "disk_key"), "key"),
+    (("resources", "pool"), "pool"),
+    (("algorithm",), "algorithm"),
 )
 """Where in a trial, and in each of its variants, something stands that only one cloud understands; and which attribute
 of Home says what it looks like there."""
+JOB_PLACES: Places = (
+    (("experiment", "name"), "experiment"),
+    (("experiment", "run"), "experiment"),
+    (("experiment", "tensorboard"), "experiment"),
+    (("warm_start", EACH, "run"), "run"),
+)
+"""Likewise in a job itself."""
 CALLED = {
     "uri": "a place of data",
     "image": "an image",
     "identity": "an identity",
     "network": "a network",
     "key": "an encryption key",
+    "pool": "a pool of machines",
+    "algorithm": "a stored algorithm",
+    "experiment": "an experiment",
+    "run": "a run",
 }
+HARMLESS = {"experiment"}
+"""What is left out where it cannot be said, since results do not depend on it."""
 _ROOT = re.compile(r"\w+://[^/]+/")
 _CATALOGUE = "machine catalogue"
 
@@ -76,23 +92,29 @@ def relocate(job: TuningJob, home: Home, maps: Maps) -> tuple[TuningJob, list[Fi
         return _relocated(spec, at, home, maps, reports)
 
     trial = _walk(relocated(job.trial, ("trial",)), ("variants", EACH), ("trial",), relocated)
-    return _with(job, "trial", trial), reports
+    return _moved_places(_with(job, "trial", trial), (), JOB_PLACES, home, maps, reports), reports
 
 
 def _relocated(spec: Any, at: Location, home: Home, maps: Maps, reports: Reports) -> Any:
     """A trial, or a variant of one, at home."""
-    for path, kind in PLACES:
+    spec = _moved_places(spec, at, PLACES, home, maps, reports)
+    if spec.resources is None:
+        return spec
+    return _with(spec, "resources", _machine(spec.resources, (*at, "resources"), home, maps, reports))
+
+
+def _moved_places(word: Any, at: Location, places: Places, home: Home, maps: Maps, reports: Reports) -> Any:
+    """A word with what stands at these places of it at home."""
+    for path, kind in places:
         pattern = getattr(home, kind)
         if pattern == ANYTHING:
             continue
 
-        def move(value: str, where: Location, kind: str = kind, pattern: str = pattern) -> str:
+        def move(value: str, where: Location, kind: str = kind, pattern: str = pattern) -> str | None:
             return value if _at_home(value, pattern) else _moved(value, where, home, kind, maps, reports)
 
-        spec = _walk(spec, path, at, move)
-    if spec.resources is None:
-        return spec
-    return _with(spec, "resources", _machine(spec.resources, (*at, "resources"), home, maps, reports))
+        word = _walk(word, path, at, move)
+    return word
 
 
 def _walk(value: Any, path: tuple[str, ...], at: Location, move: Callable[[Any, Location], Any]) -> Any:
@@ -120,8 +142,11 @@ def _at_home(value: str, pattern: str) -> bool:
     return re.fullmatch(pattern, value, re.DOTALL) is not None or "${" in value
 
 
-def _moved(value: str, at: Location, home: Home, kind: str, maps: Maps, reports: Reports) -> str:
+def _moved(value: str, at: Location, home: Home, kind: str, maps: Maps, reports: Reports) -> str | None:
     """A value by the user's map; if that does not lead home, itself, and a report that says so."""
+    if kind in HARMLESS:
+        reports.append(_report(at, Fidelity.DROPPED, value, None, note=f"not {CALLED[kind]} of {_name(home)}"))
+        return None
     table = getattr(maps, kind, None)
     key, target = _mapped(value, table or {}, prefixes=kind == "uri")
     if target is not None and _at_home(target, getattr(home, kind)):

@@ -100,6 +100,10 @@ class Home:
         identity: whom trials run as.
         network: networks, subnets and security groups.
         key: encryption keys.
+        pool: reserved machines.
+        algorithm: stored algorithms.
+        experiment: experiments, their runs, and TensorBoard instances.
+        run: earlier runs to learn from.
     """
 
     cloud: str = ""
@@ -109,6 +113,10 @@ class Home:
     identity: str = ".*"
     network: str = ".*"
     key: str = ".*"
+    pool: str = ".*"
+    algorithm: str = ".*"
+    experiment: str = ".*"
+    run: str = ".*"
 
 
 @dataclass(frozen=True, slots=True)
