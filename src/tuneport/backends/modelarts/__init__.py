@@ -1,1 +1,44 @@
-"""Huawei ModelArts."""
+"""Huawei ModelArts: training jobs, stored algorithms and files with an automatic search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuneport.backends.modelarts import launch
+from tuneport.backends.modelarts.capabilities import CAPABILITIES
+from tuneport.backends.modelarts.settings import ModelArtsSettings
+from tuneport.backends.modelarts.status import STATUS, ModelArtsStatus
+from tuneport.backends.modelarts.translate import TRANSLATOR, ModelArtsTranslator
+from tuneport.backends.protocols import PROTOCOL_VERSION, Client
+from tuneport.engine.launch import LaunchContract
+from tuneport.errors import BackendError
+from tuneport.translation.capabilities import Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArtsBackend:
+    """The nameplate of ModelArts."""
+
+    name: str = "modelarts"
+    protocol_version: int = PROTOCOL_VERSION
+    capabilities: Capabilities = CAPABILITIES
+    settings_type: type[ModelArtsSettings] = ModelArtsSettings
+    launch: LaunchContract = launch.launch
+    translator: ModelArtsTranslator = TRANSLATOR
+    status: ModelArtsStatus = STATUS
+
+    def connect(self, settings: ModelArtsSettings, *, endpoint: str | None = None) -> Client:
+        """Open a connection.
+
+        Raises:
+            BackendError: always, for now.
+        """
+        del settings, endpoint
+        raise BackendError(
+            "ModelArts cannot run jobs from here yet",
+            backend=self.name,
+            hint="translate the job, and submit it yourself",
+        )
+
+
+BACKEND = ModelArtsBackend()

@@ -7,6 +7,7 @@ import posixpath
 from tuneport.engine.launch import (
     Launch,
     TrialContext,
+    directory,
     environment,
     flags,
     inputs,
@@ -29,7 +30,7 @@ def launch(trial: TrialContext) -> Launch:
     data = inputs(trial) | ({OUTPUT: output} if has_output else {})
     return Launch(
         argv=(*program(trial), *(f"--{name}={path}" for name, path in data.items()), *flags(trial, _text)),
-        cwd=trial.base,
+        cwd=directory(trial),
         env=environment(trial) | spoken(trial) | _platform(trial) | ({} if has_output else {OUTPUT: output}),
         folders=("log", output),
         patterns=printed(trial),
