@@ -23,15 +23,20 @@ F = Feature
 
 VOCABULARY = Vocabulary(ints=True, listed_numbers=1000, typed_choices=False, conditions=True)
 
+_HUB = r"(docker\.io/)?[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9._-]*)?([:@].+)?"
 HOME = Home(
     cloud="vertex",
-    uri=r"gs://.+|bq://.+|nfs://[^/]+/.*|lustre://[^/]+/[^/?]+\?volume=.+",
-    image=r"([a-z0-9-]+\.)*(gcr\.io|pkg\.dev)/.+|(docker\.io/)?[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)?([:@].+)?",
-    machine=r"(n1|n2|n4|c2|c3|e2|m1|a2|a3|a4|a4x|g2|g4|cloud-tpu|ct5lp|ct5p|ct6e)(-[a-z0-9.]+)*",
+    uri=r"gs://.+|nfs://[^/]+/.*|lustre://[^/]+/[^/?]+\?volume=.+",
+    image=rf"([a-z0-9-]+\.)*(gcr\.io|pkg\.dev)/.+|[a-z0-9-]+-docker\.pkg\.dev/.+|{_HUB}",
+    machine=r"[a-z][a-z0-9]*(-[a-z0-9]+)+",
     identity=r"[^@\s]+@[^@\s]+\.gserviceaccount\.com",
     network=r"projects/[^/]+/global/networks/.+",
     key=r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/.+",
+    pool=r"[a-z][a-z0-9-]*",
+    algorithm="",
+    experiment=r"projects/.+",
 )
+"""Images are taken from Artifact Registry and from Docker Hub, whose names have no host."""
 
 NEEDS = (
     Need("/trial/image", "trials run in containers", "give trial.image, in Artifact Registry, or the setting image"),
@@ -55,11 +60,9 @@ MATERIAL = (
 )
 """Metrics with thresholds, machines and programs of further pools, queued capacity, networks, data sets, and models."""
 
-_INERT = (
-    "the API takes the rule, but Google does not say that tuning jobs follow it; its console's switch has no effect"
-)
-_STAND_IN = f"sent as the median rule; {_INERT}"
-_AS_COMMAND = "sent as the command python3 -m MODULE, which means the same"
+_INERT = "the API takes it, but Google does not say that tuning jobs follow it"
+_STAND_IN = f"sent as the median rule: {_INERT}"
+_AS_COMMAND = "without a package, sent as the command env python3 -m MODULE"
 _UPLOAD = "upload it and give its gs:// uri"
 _NO_OPTIONS = "the service chooses them itself"
 _DEFAULT_SEARCH = "sent as the service's own Bayesian optimisation"
@@ -156,12 +159,8 @@ _PROGRAM: Mapping[Feature, Support] = {
     F.TRIAL_COMMAND: exact("in the image", evidence="ContainerSpec.command"),
     F.TRIAL_IMAGE: exact(evidence="ContainerSpec.imageUri"),
     F.TRIAL_IMAGE_COMMAND: exact(evidence="ContainerSpec.command"),
-    F.TRIAL_IMAGE_MODULE: approximated(
-        "sent as the command python3 -m MODULE, which is the same", evidence="ContainerSpec.command"
-    ),
-    F.TRIAL_MODULE: approximated(
-        "sent as the command python3 -m MODULE, which is the same", evidence="ContainerSpec.command"
-    ),
+    F.TRIAL_IMAGE_MODULE: exact(_AS_COMMAND, evidence="ContainerSpec.command"),
+    F.TRIAL_MODULE: exact(_AS_COMMAND, evidence="ContainerSpec.command"),
     F.TRIAL_PACKAGE_LOCAL: unsupported(
         "packages are fetched from Cloud Storage",
         instead=_UPLOAD,

@@ -10,6 +10,7 @@ from tuneport.engine.launch import (
     Reported,
     ReportFile,
     TrialContext,
+    directory,
     environment,
     flags,
     inputs,
@@ -32,7 +33,7 @@ def launch(trial: TrialContext) -> Launch:
     places = _places(trial)
     return Launch(
         argv=(*program(trial), *flags(trial, plain_text)),
-        cwd=trial.base,
+        cwd=directory(trial),
         env=environment(trial) | spoken(trial) | _platform(trial) | places,
         folders=(posixpath.dirname(REPORTS), *places.values()),
         reports=ReportFile(REPORTS, parse_report, rewritten=True),

@@ -42,34 +42,43 @@ class Extra:
 # ---- program, arguments, environment --------------------------------------------------------------------------------
 
 _PYTHON = ["python3", "-m"]
+_MODULE_COMMAND = ["env", *_PYTHON]
+"""How a module of an image is started. People write the shorter command, so that the two are told apart."""
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _write_program(spec: TrialSpec, extra: Extra) -> Json:
     """The container or the Python package; what has no image yet, or comes from elsewhere, is said all the same."""
+    common = given(args=[*spec.args, *extra.flags] or None, env=_write_env(spec, extra) or None)
     command = list(spec.command) if spec.command is not None else None
+    module = spec.module or (command[-1] if command is not None and command[:-1] == _PYTHON else None)
+    if spec.package is not None and module is not None:
+        package = {"packageUris": [spec.package], "pythonModule": module}
+        return {"pythonPackageSpec": given(executorImageUri=spec.image) | package | common}
     if spec.module is not None:
-        command = [*_PYTHON, spec.module]
+        command = [*_MODULE_COMMAND, spec.module]
     elif spec.function is not None:
         command = [*_PYTHON, "tuneport_trial", spec.function]
-    common = given(args=[*spec.args, *extra.flags] or None, env=_write_env(spec, extra) or None)
-    if spec.package is not None and command is not None and command[:-1] == _PYTHON:
-        package = {"packageUris": [spec.package], "pythonModule": command[-1]}
-        return {"pythonPackageSpec": given(executorImageUri=spec.image) | package | common}
     return {"containerSpec": given(imageUri=spec.image or spec.algorithm, command=command) | common}
 
 
 def _read_program(pool: Json) -> Json:
     container, package = pool.get("containerSpec"), pool.get("pythonPackageSpec")
     if container is not None:
-        command = container.get("command") or [""]
-        return given(image=container.get("imageUri") or None, command=command if command[0] else None)
+        runs = _read_command(container.get("command", []))
+        return given(image=container.get("imageUri") or None) | runs
     if package is None:
         return {}
     module, uris = package["pythonModule"], package["packageUris"]
     runs = {"module": module} if _MODULE.fullmatch(module) else {"command": [*_PYTHON, module]}
     return given(image=package.get("executorImageUri") or None, package=(uris[0] or None) if uris else None) | runs
+
+
+def _read_command(command: list[str]) -> Json:
+    if command[:-1] == _MODULE_COMMAND and _MODULE.fullmatch(command[-1]):
+        return {"module": command[-1]}
+    return {"command": command} if command and command[0] else {}
 
 
 def task(pool: Json) -> Json:
@@ -213,7 +222,7 @@ def accelerator(gpu_type: str) -> str:
 
 def _write_machine(resources: Resources) -> Json:
     gpus = math.ceil(resources.gpus) or None
-    kind = accelerator(resources.gpu_type) if gpus and resources.gpu_type is not None else None
+    kind = None if resources.gpu_type is None else accelerator(resources.gpu_type)
     machine = given(machineType=resources.machine, acceleratorType=kind, acceleratorCount=gpus)
     size = None if resources.disk is None else max(LEAST_DISK, math.ceil(resources.disk / GIB))
     return given(machineSpec=machine or None, diskSpec={"bootDiskSizeGb": size} if size is not None else None)
@@ -225,7 +234,7 @@ def _read_machine(pool: Json) -> Json:
     return given(
         machine=machine.get("machineType"),
         gpus=gpus,
-        gpu_type=_GPUS.get(kind, kind) if gpus else None,
+        gpu_type=_GPUS.get(kind, kind),
         disk=disk * GIB if disk is not None and disk > 0 else None,
     )
 
