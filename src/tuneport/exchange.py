@@ -247,7 +247,10 @@ def complete(job: TuningJob, settings: Word, moved: list[FieldReport]) -> tuple[
         if value in (None, ()) or not (unresolved or _is_open(job, path)):
             continue
         before = reports[place].before if unresolved else None
-        job = _with(job, path, value)
+        try:
+            job = _with(job, path, value)
+        except JobError:  # it does not go with what the job says, as an image does not with a stored algorithm
+            continue
         reports[place] = FieldReport(
             pointer=place, fidelity=Fidelity.EXACT, before=before, after=_plain(value), by=f"settings: {name}"
         )

@@ -68,7 +68,7 @@ def _compared(a: Any, b: Any, path: Path, default: Any = None) -> Iterator[_Diff
     elif isinstance(a, dict) and isinstance(b, dict):
         for key in {**a, **b}:
             yield from _compared(a.get(key, _NOTHING), b.get(key, _NOTHING), (*path, key))
-    elif type(a) is not type(b) or a != b:
+    elif (type(a) is not type(b) or a != b) and not a == b == default:  # a float's default may be written as 0
         yield path, a, b, bool(b == default)
 
 
