@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tuneport.engine.devices import Device, processors
 from tuneport.engine.preflight import local_problems
 from tuneport.model.job import Budget
-from tuneport.model.trial_spec import Input, Resources, TrialSpec
+from tuneport.model.parameters import when
+from tuneport.model.trial_spec import Input, Resources, TrialSpec, Variant
 
 TWO_GPUS = [Device("0", memory=40 << 30), Device("1", memory=40 << 30)]
 
@@ -52,6 +54,49 @@ def test_packages(tmp_path: Path) -> None:
     for package, expected in {"source": [], "made.whl": [], "sdist.tar.gz": ["/trial/package"]}.items():
         assert pointers(TrialSpec(module="made", package=package), tmp_path) == expected
     assert pointers(TrialSpec(module="made", package="nothing"), tmp_path) == ["/trial/package"]
+
+
+def test_commands_run_inside_of_their_packages(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "train.py").touch()
+    (tmp_path / "source" / "run.sh").touch(mode=0o755)
+    for name in ("made.whl", "made.pack"):
+        with zipfile.ZipFile(tmp_path / name, "w") as wheel:
+            wheel.writestr("made.py", "")
+    for command in (["python", "train.py"], ["./run.sh"]):
+        assert pointers(TrialSpec(command=command, package="source"), tmp_path) == [], command
+    for package, expected in {
+        "source": ["/trial/command/1"],
+        "made.whl": ["/trial/command/1"],
+        "made.pack": ["/trial/package"],
+        "gone": ["/trial/package"],
+    }.items():
+        assert pointers(TrialSpec(command=["python", "gone.py"], package=package), tmp_path) == expected
+
+
+VARIANTS = [
+    ({"args": ["--x"], "timeout": 3}, []),
+    ({"command": ["no-such-program"]}, ["/trial/variants/0/command/0"]),
+    ({"inputs": [Input(name="a", uri="gone")]}, ["/trial/variants/0/inputs/0/uri"]),
+    ({"env": {"PATH": "/nowhere"}}, ["/trial/command/0"]),
+    ({"algorithm": "kmeans"}, ["/trial/variants/0"]),
+    ({"image": "i"}, []),
+    ({"resources": Resources(gpus=1)}, ["/trial/variants/0/resources"]),
+    ({"resources": Resources(gpu_memory="8GiB")}, ["/trial/variants/0/resources"]),
+    ({"resources": Resources(machine="n1-standard-8", disk="1GiB")}, []),
+    ({"resources": Resources(cpus=processors() + 1)}, ["/budget/parallel_trials"]),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), VARIANTS)
+def test_variants(tmp_path: Path, changes: dict[str, Any], expected: list[str]) -> None:
+    variant = Variant(when=when("model", "b"), **changes)
+    assert pointers(TrialSpec(command=["true"], variants=[variant]), tmp_path) == expected
+
+
+def test_what_is_missing_in_any_case_is_said_once(tmp_path: Path) -> None:
+    variant = Variant(when=when("model", "b"), args=["--x"])
+    assert pointers(TrialSpec(command=["no-such-program"], variants=[variant]), tmp_path) == ["/trial/command/0"]
 
 
 def test_data(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tuneport.engine.devices import Lease, Pool
@@ -14,6 +14,7 @@ from tuneport.engine.launch import Reported, TrialContext
 from tuneport.engine.record import COMPLETE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
 from tuneport.engine.store import Event, Store
 from tuneport.errors import SpaceExhaustedError
+from tuneport.model.job import TuningJob
 from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState, usable
 from tuneport.model.study import Objective
 from tuneport.search.protocols import Decision
@@ -71,6 +72,7 @@ class Engine:
         self._observer = observer
         self._job = record.job
         self._objective = record.job.study.objective
+        self._varied: dict[int, TuningJob] = {}
         self._verdict: Verdict | None = None
         self._interrupted = False
         self._exhausted = False
@@ -99,7 +101,7 @@ class Engine:
             self._notify()
             for event in self._executor.wait(PATIENCE):
                 if isinstance(event, Emitted):
-                    self._measure(event)
+                    self._measure(event.trial, self._by_our_names(event))
                 else:
                     self._conclude(event)
         self._finish()
@@ -128,7 +130,7 @@ class Engine:
         for trial in list(self._record.running):
             life = self._record.lives[trial]
             context = self._context(trial, life.attempt, life.lease)
-            adopted = self._executor.adopt(context, life.handle, timeout=self._job.trial.timeout)
+            adopted = self._executor.adopt(context, life.handle, timeout=context.job.trial.timeout)
             if adopted:
                 self._pool.retake(life.lease)
                 self._write(Event("adopted", trial))  # all that it has reported will be read once more
@@ -295,12 +297,13 @@ class Engine:
         }
         self._write(Event("started", trial, body))
         self._save()
-        self._executor.start(self._context(trial, attempt, lease), timeout=self._job.trial.timeout)
+        context = self._context(trial, attempt, lease)
+        self._executor.start(context, timeout=context.job.trial.timeout)
 
     def _context(self, trial: int, attempt: int, lease: Lease) -> TrialContext:
-        run = self._record.row.id
+        run, job = self._record.row.id, self._job_of(trial)
         return TrialContext(
-            job=self._job,
+            job=job,
             run=run,
             trial=trial,
             attempt=attempt,
@@ -309,26 +312,43 @@ class Engine:
             base=self._base,
             python=self._python,
             gpus=lease.devices,
-            cpus=max(1, int(self._job.trial.resources.cpus or self._cpus // self._job.budget.parallel_trials)),
+            cpus=max(1, int(job.trial.resources.cpus or self._cpus // self._job.budget.parallel_trials)),
         )
+
+    def _job_of(self, trial: int) -> TuningJob:
+        """The job as a trial knows it, with the variants that its parameters choose."""
+        if trial not in self._varied:
+            self._varied[trial] = self._job.under(self._record.study.trial(trial).parameters)
+        return self._varied[trial]
 
     # What running trials say ------------------------------------------------------------------------------------
 
-    def _measure(self, event: Emitted) -> None:
+    def _by_our_names(self, event: Emitted) -> Reported:
+        """A report in which the primary metric has the objective's name, whatever the trial calls it."""
+        ours, theirs = self._objective.metric, self._job_of(event.trial).study.objective.metric
+        if theirs == ours:
+            return event.report
+        metrics = {name: value for name, value in event.report.metrics.items() if name not in {ours, theirs}}
+        if theirs in event.report.metrics:
+            metrics[ours] = event.report.metrics[theirs]
+        return replace(event.report, metrics=metrics)
+
+    def _measure(self, trial: int, report: Reported) -> None:
         """Record a report and do what the scheduler says; of a flood of reports, the first ones and the last."""
-        life = self._record.lives[event.trial]
-        if life.reports >= MAX_REPORTS:
-            self._floods.setdefault(event.trial, _Flood(self._objective)).add(event.report)
+        life = self._record.lives[trial]
+        if not report.metrics:
             return
-        report = event.report
+        if life.reports >= MAX_REPORTS:
+            self._floods.setdefault(trial, _Flood(self._objective)).add(report)
+            return
         elapsed = report.time - life.started if report.time is not None and life.started is not None else None
         body = measurement_body(
             Measurement.model_construct(metrics=dict(report.metrics), step=report.step, elapsed=elapsed)
         )
-        self._write(Event("reported", event.trial, body))
-        decision = self._record.study.decision(event.trial)
+        self._write(Event("reported", trial, body))
+        decision = self._record.study.decision(trial)
         if life.stopping is None and decision is not Decision.CONTINUE:
-            self._stop(event.trial, SCHEDULER if decision is Decision.STOP else COMPLETE)
+            self._stop(trial, SCHEDULER if decision is Decision.STOP else COMPLETE)
 
     def _conclude(self, event: Exited) -> None:
         """A trial's process has ended: start it again, or record what became of it."""
@@ -336,7 +356,7 @@ class Engine:
         if trial in self._floods:
             life.reports = 0
             for report in self._floods.pop(trial).reports():
-                self._measure(Emitted(trial, report))
+                self._measure(trial, report)
         self._pool.release(life.lease)
         if life.stopping == RUN_ENDS and self._verdict is None and (event.stopped or event.lost):
             self._requeue(trial, "nothing", None)  # interrupted: it runs again when the run is resumed
@@ -346,7 +366,7 @@ class Engine:
             self._requeue(trial, "loss", event.failure)
         elif event.failure is None:
             self._end_well(trial, event)
-        elif event.failure.kind.retryable and life.retries < self._job.trial.retries:
+        elif event.failure.kind.retryable and life.retries < self._job_of(trial).trial.retries:
             self._requeue(trial, "retry", event.failure)
         else:
             self._end(trial, TrialState.FAILED, event.failure, event.time)
@@ -368,7 +388,8 @@ class Engine:
     def _missing(self, trial: Trial, event: Exited) -> Failure:
         seen = sorted({name for m in trial.measurements for name in m.metrics})
         others = f"; it did report {', '.join(seen)}" if seen else ""
-        message = f"never reported '{self._objective.metric}'{others}; looked for {event.looked_for}"
+        wanted = self._job_of(trial.id).study.objective.metric
+        message = f"never reported '{wanted}'{others}; looked for {event.looked_for}"
         return Failure(kind=FailureKind.METRIC_MISSING, message=message, exit_code=0, last_lines=event.last_lines)
 
     def _end_stopped(self, trial: int, why: str, last_lines: Sequence[str] = (), at: float = 0.0) -> None:
@@ -386,6 +407,7 @@ class Engine:
         """Record the end of a trial; without a state, its metrics decide."""
         self._write(Event("ended", trial, end_body(self._record.study.ending(trial, state=state, failure=failure)), at))
         self._tally.add(self._record.study.trial(trial))
+        self._varied.pop(trial, None)
 
 
 def _one_blas_thread() -> AbstractContextManager[object]:

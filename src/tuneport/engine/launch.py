@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from tuneport.errors import JobError, Problem
 from tuneport.model.job import TuningJob
+from tuneport.model.trial_spec import TrialSpec
 from tuneport.model.word import Scalar
 
 
@@ -24,7 +25,7 @@ class TrialContext:
     """All that a launch contract may know about the trial that it describes.
 
     Attributes:
-        job: the job that it belongs to.
+        job: the job that it belongs to, as the trial's parameters vary it.
         run: the run's id, unique in its workspace.
         trial: the trial's id, counting from 1.
         attempt: 1, or more after retries.
@@ -102,6 +103,9 @@ LaunchContract: TypeAlias = Callable[[TrialContext], Launch]
 PYTHON = frozenset({"python", "python3"})
 """Programs that mean the interpreter of the settings."""
 
+ARCHIVES = (".whl", ".zip", ".egg", ".tar", ".tar.gz", ".tgz")
+"""How packages end that are no directories."""
+
 PRINTED = r"tuneport:.* {metric}=(\S+)"
 """Finds a metric in the lines that tuneport_trial prints where its host reads output; the same text as there."""
 
@@ -125,6 +129,20 @@ def program(trial: TrialContext) -> list[str]:
         problem = Problem("/trial/command", "required to run here, where images are not: say what the image runs")
         raise JobError.of("the job", [problem])
     return [*words, *spec.args]
+
+
+def directory(trial: TrialContext) -> str:
+    """Where the program starts: a command in its package, if that is a directory here; all else where the job is."""
+    spec = trial.job.trial
+    package = package_directory(spec, trial.base) if spec.command is not None else None
+    return package or trial.base
+
+
+def package_directory(spec: TrialSpec, base: str) -> str | None:
+    """The package of a trial, if it is a directory of this machine; None if it is an archive, elsewhere or nothing."""
+    if spec.package is None or spec.package.endswith(ARCHIVES):
+        return None
+    return local_path(spec.package, base)
 
 
 def values(trial: TrialContext) -> dict[str, Scalar]:

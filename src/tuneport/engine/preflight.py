@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tuneport.engine.devices import Device, Pool, processors
-from tuneport.engine.launch import PYTHON, local_path
+from tuneport.engine.launch import PYTHON, local_path, package_directory
 from tuneport.errors import DeviceError, Problem
 from tuneport.model.job import Budget
 from tuneport.model.trial_spec import Resources, TrialSpec
@@ -27,12 +28,50 @@ def local_problems(
     """
     if trial is None:
         return
+    parallel = budget.parallel_trials if budget else 1
+    yield from _problems(trial, base, parallel)
+    yield from _device_problems(trial.resources, parallel, devices)
+    for index in range(len(trial.variants)):
+        yield from _variant_problems(trial, index, base, parallel)
+
+
+def _problems(trial: TrialSpec, base: Path, parallel: int) -> Iterator[Problem]:
+    """Programs, data and processors that are missing, for a trial of one kind."""
     yield from _program_problems(trial, base)
     for index, channel in enumerate(trial.inputs):
         path = local_path(channel.uri, str(base))
         if path is not None and not Path(path).exists():
             yield Problem(f"/trial/inputs/{index}/uri", f"there is nothing at {path}")
-    yield from _device_problems(trial.resources, budget.parallel_trials if budget else 1, devices)
+    yield from _processor_problems(trial.resources, parallel)
+
+
+def _variant_problems(trial: TrialSpec, index: int, base: Path, parallel: int) -> Iterator[Problem]:
+    """What is missing only where a variant of the trial applies, at the fields that it replaces."""
+    variant, here = trial.variants[index], f"/trial/variants/{index}"
+    changes = dict(variant.changes())
+    varied = trial.changed(variants=[variant]).under({variant.when.parameter: variant.when.values[0]})
+    own = set(_problems(trial, base, parallel))
+    for problem in _problems(varied, base, parallel):
+        if problem not in own:
+            replaced = problem.pointer.split("/")[2] in changes
+            yield replace(problem, pointer=here + problem.pointer.removeprefix("/trial")) if replaced else problem
+    if _runs_here(trial) and not _runs_here(varied):
+        yield Problem(here, "says nothing that can run on this machine", hint="give it a command")
+    if _lease(varied.resources) != _lease(trial.resources):
+        yield Problem(
+            f"{here}/resources",
+            "needs other GPUs than the trial itself; on this machine all trials of a run get alike",
+            hint="give the trial the most that any variant needs, and leave it out here",
+        )
+
+
+def _runs_here(trial: TrialSpec) -> bool:
+    return any(way is not None for way in (trial.command, trial.module, trial.function))
+
+
+def _lease(resources: Resources) -> tuple[float, int | None]:
+    """What trials lease of this machine; all else is a matter of clouds, or of how the trainer behaves."""
+    return resources.gpus, resources.gpu_memory
 
 
 def _program_problems(trial: TrialSpec, base: Path) -> Iterator[Problem]:
@@ -41,6 +80,13 @@ def _program_problems(trial: TrialSpec, base: Path) -> Iterator[Problem]:
         yield from _package_problems(Path(package))
     if trial.command is None:
         return
+    directory = package_directory(trial, str(base))
+    if directory is not None:
+        base = Path(directory)
+        if base.is_file() and zipfile.is_zipfile(base):
+            yield Problem("/trial/package", f"{base} is no directory, and does not end like an archive: .whl or .zip")
+        if not base.is_dir():
+            return
     program, *arguments = trial.command
     place = str(base / program) if "/" in program else program
     if program not in PYTHON and shutil.which(place, path=trial.env.get("PATH")) is None:
@@ -57,7 +103,7 @@ def _package_problems(path: Path) -> Iterator[Problem]:
         yield Problem("/trial/package", f"{path} is neither a directory nor a zip file or wheel", hint="unpack it")
 
 
-def _device_problems(resources: Resources, parallel: int, devices: Sequence[Device]) -> Iterator[Problem]:
+def _processor_problems(resources: Resources, parallel: int) -> Iterator[Problem]:
     cores = processors()
     if resources.cpus is not None and resources.cpus * parallel > cores:
         yield Problem(
@@ -65,6 +111,9 @@ def _device_problems(resources: Resources, parallel: int, devices: Sequence[Devi
             f"{parallel} trials with {resources.cpus:g} cpus each need more than the {cores} cores that exist here",
             hint="lower parallel_trials, or trial.resources.cpus",
         )
+
+
+def _device_problems(resources: Resources, parallel: int, devices: Sequence[Device]) -> Iterator[Problem]:
     try:
         room = Pool(devices, resources).capacity
     except DeviceError as error:

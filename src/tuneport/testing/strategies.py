@@ -52,7 +52,7 @@ _CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\x00"
 texts = st.sampled_from(_TRAPS) | st.text(_CHARACTERS, max_size=12)
 lines = st.text(_CHARACTERS, min_size=1, max_size=12)
 names = st.from_regex(r"[A-Za-z_.é/~][^\s=\x00-\x1f\x7f\ud800-\udfff]{0,6}", fullmatch=True)
-numbers = st.floats(-1e6, 1e6) | st.integers(-(10**6), 10**6).map(float)
+numbers = (st.floats(-1e6, 1e6) | st.integers(-(10**6), 10**6)).map(lambda number: number + 0.0)  # -0.0 is 0.0
 scalars = texts | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 sizes = st.sampled_from(["1GiB", "64GiB", "1.5 GB", 1, 123456789])
 json_values = st.recursive(

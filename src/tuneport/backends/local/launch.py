@@ -10,6 +10,7 @@ from tuneport.engine.launch import (
     Reported,
     ReportFile,
     TrialContext,
+    directory,
     environment,
     flags,
     inputs,
@@ -45,7 +46,7 @@ def launch(trial: TrialContext) -> Launch:
     }
     return Launch(
         argv=(*program(trial), *flags(trial, plain_text)),
-        cwd=trial.base,
+        cwd=directory(trial),
         env=environment(trial) | {"TUNEPORT_TRIAL": posixpath.join(trial.folder, "trial.json")},
         files={"trial.json": json.dumps(document, indent=2) + "\n"},
         reports=ReportFile(REPORTS, parse_report),
