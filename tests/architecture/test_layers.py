@@ -33,7 +33,7 @@ MAY_CALL_ON = {
     "backends.retries": {*WORDS, "backends.protocols"},
     "backend": PURE_BACKEND,  # every file of a backend but its client
     "client": {*PURE_BACKEND, "backend", "backends.retries", "engine"},
-    "emulators": {*PURE_BACKEND, "backend", "engine", "backends.registry"},
+    "emulators": {*PURE_BACKEND, "backend", "backends.registry", "client", "engine"},  # the client of this machine
     "exchange": PURE_BACKEND,
     "remote": {*PURE_BACKEND, "exchange"},
     "config": {*WORDS, "catalog", "files", "backends.protocols", "backends.registry"},

@@ -1,0 +1,487 @@
+"""What the emulators share: jobs that run here, and documents about them, in a folder that outlives the emulator.
+
+A door gives a job with the native request that it came from, and reads back what became of it::
+
+    document = host.submit("sagemaker/tuning-job", name, request, job, contract="sagemaker")
+    host.result(document.run)           # the StudyResult by now, in the time that host.clock shows
+    host.logs(document.run, trial=1)
+    host.stop(document.run)
+    host.documents.change(document.kind, name, lambda body: body | {"Tags": tags})
+    host.delete(document)
+
+Every method may be called from any thread. A name that is taken is a ConflictError, one that is unknown a
+RunNotFoundError, a trial that does not run an UnknownTrialError; the door words them as its service does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+from tuneport.backends.local.client import LocalClient
+from tuneport.backends.local.settings import LocalSettings
+from tuneport.emulators import launching
+from tuneport.emulators.documents import Document, Documents
+from tuneport.emulators.faults import Fault, Faults
+from tuneport.emulators.pace import Clock, Pace
+from tuneport.emulators.programs import Program, Programs
+from tuneport.engine.devices import Pool, discover, wanted
+from tuneport.engine.launch import LaunchContract
+from tuneport.errors import (
+    ConflictError,
+    DeviceError,
+    JobError,
+    Problem,
+    SearchError,
+    SettingsError,
+    TuneportError,
+    UnknownTrialError,
+    WaitTimeoutError,
+)
+from tuneport.model.job import TuningJob
+from tuneport.model.results import Measurement, RunState, StudyResult, Trial, TrialState
+from tuneport.model.trial_spec import Resources
+
+GRACE = 10.0
+"""Seconds between asking a trial to end and killing it, unless the emulator is told otherwise."""
+_POLL = 0.02
+_PATIENCE = 10.0
+"""Seconds that closing waits for the end of runs, beyond their grace."""
+
+_log = logging.getLogger(__name__)
+
+
+class Host:
+    """Runs jobs for the doors, and keeps their documents.
+
+    Args:
+        folder: keeps everything; None: a temporary one that goes with the host, and all that still runs with it.
+        programs: what trials run; what is not mapped is played by the synthetic trainer.
+        pace: how long jobs wait before they run.
+        speed: how many seconds its clock shows per second; see Clock.
+        faults: what goes wrong in trials.
+        base: the directory in which trials start; None: the current one.
+        grace: seconds between asking a trial to end and killing it.
+
+    Raises:
+        ConflictError: another emulator uses the folder.
+        StoreError: the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        programs: Programs | None = None,
+        pace: Pace | None = None,
+        speed: float = 1.0,
+        faults: Faults | None = None,
+        base: Path | None = None,
+        grace: float = GRACE,
+    ) -> None:
+        self.programs = programs or Programs()
+        self.pace = pace or Pace()
+        self.faults = faults or Faults()
+        self._temporary = folder is None
+        self.folder = (folder or Path(tempfile.mkdtemp(prefix="tuneport-"))).absolute()
+        self._base = base or Path.cwd()
+        self._grace = grace
+        self._claim = _claim(self.folder)
+        self.documents = Documents(self.folder / "documents.db")
+        self.clock = self._wound_up(speed)
+        self._lock = threading.Lock()
+        """Held while the reading client is used, or a driver is looked up."""
+        self._drivers: dict[str, _Driver] = {}
+        self._claimed: set[tuple[str, int, int]] = set()
+        self._client = self.connect()
+        self._resume()
+
+    # What doors do with jobs ------------------------------------------------------------------------------------
+
+    def submit(self, kind: str, name: str, body: Mapping[str, Any], job: TuningJob, contract: str) -> Document:
+        """Keep a document and run the job that it asks for, in the background.
+
+        Args:
+            kind: what it is, such as sagemaker/tuning-job.
+            name: unique within its kind.
+            body: the native request, and whatever else the door wants to find again.
+            job: what the request asks for.
+            contract: whose launch contract trials are started by: a backend's name.
+
+        Raises:
+            ConflictError: the name is taken.
+            JobError: the job cannot run here, such as a grid over an infinite space.
+        """
+        executor = _executor(self.programs.of(job), quick=self.pace.quick)
+        fitted = self._fitted(job)
+        with closing(self.connect(contract, gpus=None if wanted(fitted.trial.resources) else 0)) as client:
+            run = client.create(fitted, self._base, executor, version("tuneport"))
+            try:
+                _check(client, run)
+                document = Document(kind, name, time.time(), dict(body), run, contract, executor)
+                self.documents.add(document)
+            except TuneportError:
+                client.delete(run)
+                raise
+        self._drive(document)
+        return document
+
+    def result(self, run: str) -> StudyResult:
+        """The run as it is now, in the clock's time. It is never interrupted: what no driver has yet is pending."""
+        with self._lock:
+            result, driver = self._client.result(run), self._drivers.get(run)
+        if not result.state.ended:
+            result = _seen(result, driver)
+        return result if self.clock.plain else _shown(result, self.clock)
+
+    def phase(self, document: Document) -> str | None:
+        """What a pending job waits for by its age: "creating", "queued", "pending", or None once that is over."""
+        return self.pace.phase(self.clock.now() - self.clock.shown(document.created))
+
+    def job(self, run: str) -> TuningJob:
+        """The job of a run, as it runs here."""
+        with self._lock:
+            return self._client.job(run)
+
+    def stop(self, run: str, trial: int | None = None) -> None:
+        """Ask a run, or one of its trials, to stop. Returns at once.
+
+        Raises:
+            UnknownTrialError: the trial does not run.
+            ConflictError: the run has ended.
+        """
+        with self._lock:
+            driver = self._drivers.get(run)
+            if driver is not None and driver.note_stop(trial):
+                return
+            self._client.stop(run, trial)
+
+    def delete(self, document: Document) -> None:
+        """Forget a document and, if it has one, its run with all files.
+
+        Raises:
+            ConflictError: the run has not ended.
+        """
+        if document.run is not None:
+            state = self.result(document.run).state
+            if not state.ended:
+                raise ConflictError(f"{document.kind} '{document.name}' is {state}")
+            driver = self._drivers.get(document.run)
+            if driver is not None:
+                driver.join(_PATIENCE)
+            with self._lock:
+                self._client.delete(document.run)
+            self._drivers.pop(document.run, None)
+        self.documents.remove(document.kind, document.name)
+
+    def logs(self, run: str, trial: int) -> list[str]:
+        """The lines that a trial wrote so far; of one within this process, what it reported.
+
+        Raises:
+            UnknownTrialError: the run has no such trial.
+        """
+        with self._lock:
+            written = list(self._client.logs(run, trial))
+            if written:
+                return written
+            result, job = self._client.result(run), self._client.job(run)
+        one = result.trials[trial - 1]
+        program = self.programs.find(job.trial.under(one.parameters))
+        return list(launching.lines(job, one, synthetic=program is None))
+
+    def wait(self, run: str, timeout: float | None = None) -> StudyResult:
+        """The run once it has ended.
+
+        Raises:
+            WaitTimeoutError: that took longer than so many seconds of real time.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not (result := self.result(run)).state.ended:
+            if end is not None and time.monotonic() > end:
+                raise WaitTimeoutError(f"run {run} is {result.state} after {timeout:g} s")
+            time.sleep(_POLL)
+        return result
+
+    def place(self, uri: str) -> Path:
+        """The folder that stands for a place elsewhere, such as s3://bucket/key: put data there, find results there."""
+        return launching.place(self.folder / "places", uri)
+
+    def trial_folder(self, run: str, trial: int) -> Path:
+        """The folder of a trial's own."""
+        with self._lock:
+            return self._client.folder(run) / "trials" / str(trial)
+
+    def close(self) -> None:
+        """Let go of everything.
+
+        What runs in a folder that stays is left to itself: processes go on, and the next host reads what they have
+        come to. With a temporary folder everything is stopped and removed.
+        """
+        drivers = list(self._drivers.values())
+        for driver in drivers:
+            if self._temporary:
+                with suppress(TuneportError):
+                    self.stop(driver.run)
+            else:
+                driver.leave()
+        for driver in drivers:
+            driver.join(self._grace + _PATIENCE)
+        with self._lock:
+            self._client.close()
+        self._keep_time()
+        self.documents.close()
+        self._claim.close()
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # What drivers need ------------------------------------------------------------------------------------------
+
+    def connect(self, contract: str = "local", gpus: int | None = None) -> LocalClient:
+        """A client of the workspace, for use in one thread."""
+        settings = LocalSettings(workspace=self.folder / "workspace", contract=contract, grace=self._grace, gpus=gpus)
+        return LocalClient(settings, self._contract, create=True)
+
+    def function(self, document: Document) -> Callable[..., Any] | None:
+        """What trials within this process do; None for those that are processes."""
+        if document.executor != "function" or document.run is None:
+            return None
+        run, job = document.run, self.job(document.run)
+        return launching.function(job, self.programs, lambda parameters: self._drawn(run, job, parameters), self._pause)
+
+    def _contract(self, name: str) -> LaunchContract:
+        base: LaunchContract = import_module(f"tuneport.backends.{name}.launch").launch
+        places, speed = self.folder / "places", self.clock.speed
+        step = self.pace.step / speed if speed else 0.0
+        return launching.contract(base, self.programs, self.faults.of_trial, places, step)
+
+    def _pause(self) -> None:
+        self.clock.sleep(self.pace.step)
+
+    def _drawn(self, run: str, job: TuningJob, parameters: Mapping[str, Any]) -> Fault | None:
+        """What strikes a call of a function, which does not know its number: it is one that has just started."""
+        if not self.faults.about_trials:
+            return None
+        with self._lock:
+            for trial in self._client.result(run).trials:
+                key = (run, trial.id, trial.attempt)
+                mine = trial.parameters.items() <= parameters.items()
+                if mine and trial.state is TrialState.RUNNING and key not in self._claimed:
+                    self._claimed.add(key)
+                    return self.faults.of_trial(job.name, trial.id, trial.attempt)
+        return None
+
+    def _fitted(self, job: TuningJob) -> TuningJob:
+        """The job with its limits in real time, and without GPUs that this machine has not."""
+        speed, budget, trial = self.clock.speed or 1.0, job.budget, job.trial
+        limit = None if budget.max_seconds is None else budget.max_seconds / speed
+        timeout = None if trial.timeout is None else trial.timeout / speed
+        resources = _fitting(trial.resources, budget.parallel_trials)
+        return job.model_copy(
+            update={
+                "budget": budget.model_copy(update={"max_seconds": limit}),
+                "trial": trial.model_copy(update={"timeout": timeout, "resources": resources}),
+            }
+        )
+
+    # Beginning again --------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        """Go on with all that had not ended when the last host of this folder did."""
+        for document in self.documents.with_runs():
+            assert document.run is not None  # noqa: S101 - tells the type checker what was asked for
+            if not self._client.result(document.run).state.ended:
+                self._drive(document)
+
+    def _drive(self, document: Document) -> None:
+        driver = _Driver(self, document)
+        with self._lock:
+            self._drivers[driver.run] = driver
+        driver.start()
+
+    def _wound_up(self, speed: float) -> Clock:
+        """The clock, going on from where the last host left it."""
+        file = self.folder / "clock.json"
+        points = [tuple(one) for one in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
+        clock = Clock(speed, points)
+        file.write_text(json.dumps(clock.points), encoding="utf-8")
+        return clock
+
+    def _keep_time(self) -> None:
+        (self.folder / "clock.json").write_text(json.dumps(self.clock.points), encoding="utf-8")
+
+
+class _LeftError(Exception):
+    """The host closes; the run is left as it is."""
+
+
+class _Driver:
+    """A thread that drives one run, with what is asked of it before it can hear."""
+
+    def __init__(self, host: Host, document: Document) -> None:
+        assert document.run is not None  # noqa: S101 - tells the type checker what was asked for
+        self.run = document.run
+        self.error: str | None = None
+        self.stopping = False
+        self._host = host
+        self._document = document
+        self._lock = threading.Lock()
+        self._begun = False
+        self._left = False
+        self._awake = threading.Event()
+        self._asked: set[int | None] = set()
+        self._thread = threading.Thread(target=self._drive, name=self.run, daemon=True)
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join(timeout)
+
+    def leave(self) -> None:
+        """Let go of the run as it is."""
+        self._left = True
+        self._awake.set()
+
+    def note_stop(self, trial: int | None) -> bool:
+        """Take a request to stop. False: the journal is the place for it, since the run is being driven, or is over."""
+        with self._lock:
+            self.stopping = self.stopping or trial is None
+            if self._begun or not self._thread.is_alive():
+                return False
+            self._asked.add(trial)
+            if trial is None:
+                self._awake.set()
+            return True
+
+    def _drive(self) -> None:
+        host, client = self._host, self._host.connect()
+        try:
+            age = host.clock.now() - host.clock.shown(self._document.created)
+            host.clock.sleep(host.pace.wait - age, unless=self._awake)
+            if self._left:
+                return
+            function = host.function(self._document)
+            client.drive(self.run, lambda _: self._observe(client), function, stopping=self.stopping)
+        except _LeftError:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever stops a run is its failure, not the emulator's
+            _log.exception("run %s could not go on", self.run)
+            self.error = f"the emulator could not go on with it: {error}"
+        finally:
+            client.close()
+
+    def _observe(self, client: LocalClient) -> None:
+        """Called with every change: pass on what was asked before, and leave if the host does."""
+        if self._left:
+            raise _LeftError
+        with self._lock:
+            self._begun = True
+            asked, self._asked = self._asked, set()
+        for trial in asked:
+            with suppress(UnknownTrialError, ConflictError):
+                client.stop(self.run, trial)
+
+
+def _claim(folder: Path) -> IO[str]:
+    """Be the one host of a folder; the lock goes with the process, however that ends."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (folder / "lock").open("a")
+    except OSError as error:
+        raise SettingsError(f"the state folder {folder} cannot be used: {error}") from error
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ConflictError(f"another emulator uses {folder}", hint="give each its own --state") from None
+    return file
+
+
+def _check(client: LocalClient, run: str) -> None:
+    """Find out before anything is answered whether the search makes sense."""
+    try:
+        client.result(run)
+    except SearchError as error:
+        raise JobError.of("the job", [Problem("/study/algorithm", error.message)]) from error
+
+
+def _executor(programs: list[Program | None], *, quick: bool) -> str:
+    """Where trials run.
+
+    Raises:
+        JobError: some would be processes, others not.
+    """
+    inside = any(callable(one) for one in programs)
+    commands = any(isinstance(one, tuple) for one in programs)
+    if inside and commands:
+        message = "what its variants run is mapped to commands as well as to functions; map all to one or the other"
+        raise JobError.of("the job", [Problem("/trial/variants", message)])
+    return "function" if inside or (quick and not commands) else "process"
+
+
+def _fitting(resources: Resources, parallel: int) -> Resources:
+    """What trials lease: GPUs where there are enough for as many trials as run at once, or else none."""
+    none = resources.model_copy(update={"gpus": 0, "gpu_memory": None})
+    if not wanted(resources):
+        return resources
+    try:
+        room = Pool(discover(), resources).capacity
+    except DeviceError:
+        return none
+    return resources if room is not None and room >= parallel else none
+
+
+def _seen(result: StudyResult, driver: _Driver | None) -> StudyResult:
+    """A run that has not ended, as its service would show it."""
+    if driver is not None and driver.error is not None:
+        return result.model_copy(update={"state": RunState.FAILED, "message": driver.error})
+    if driver is not None and driver.stopping:
+        return result.model_copy(update={"state": RunState.STOPPING})
+    if result.state is RunState.INTERRUPTED:
+        state = RunState.RUNNING if result.trials else RunState.PENDING
+        return result.model_copy(update={"state": state, "message": ""})
+    return result
+
+
+def _shown(result: StudyResult, clock: Clock) -> StudyResult:
+    trials = tuple(_shown_trial(one, clock) for one in result.trials)
+    times = {name: _shown_time(getattr(result, name), clock) for name in ("created", "ended")}
+    return result.model_copy(update={"trials": trials, **times})
+
+
+def _shown_trial(trial: Trial, clock: Clock) -> Trial:
+    times = {name: _shown_time(getattr(trial, name), clock) for name in ("started", "ended")}
+    if trial.started is None:
+        return trial.model_copy(update=times)
+    started = trial.started
+    final = trial.final_measurement
+    return trial.model_copy(
+        update={
+            **times,
+            "measurements": tuple(_shown_measurement(one, started, clock) for one in trial.measurements),
+            "final_measurement": None if final is None else _shown_measurement(final, started, clock),
+        }
+    )
+
+
+def _shown_measurement(one: Measurement, started: float, clock: Clock) -> Measurement:
+    if one.elapsed is None:
+        return one
+    return one.model_copy(update={"elapsed": clock.shown(started + one.elapsed) - clock.shown(started)})
+
+
+def _shown_time(real: float | None, clock: Clock) -> float | None:
+    return None if real is None else clock.shown(real)
