@@ -27,7 +27,7 @@ _HUB = r"(docker\.io/)?[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9._-]*)?([:@].+)?"
 HOME = Home(
     cloud="vertex",
     uri=r"gs://.+|nfs://[^/]+/.*|lustre://[^/]+/[^/?]+\?volume=.+",
-    image=rf"([a-z0-9-]+\.)*(gcr\.io|pkg\.dev)/.+|[a-z0-9-]+-docker\.pkg\.dev/.+|{_HUB}",
+    image=rf"([a-z0-9-]+\.)*(gcr\.io|pkg\.dev)/.+|{_HUB}",
     machine=r"[a-z][a-z0-9]*(-[a-z0-9]+)+",
     identity=r"[^@\s]+@[^@\s]+\.gserviceaccount\.com",
     network=r"projects/[^/]+/global/networks/.+",
@@ -49,7 +49,13 @@ NEEDS = (
 
 MATERIAL = (
     "/studySpec/metrics/*/safetyConfig",
-    "/trialJobSpec/workerPoolSpecs/*",
+    "/trialJobSpec/workerPoolSpecs/[1]",
+    "/trialJobSpec/workerPoolSpecs/[2]",
+    "/trialJobSpec/workerPoolSpecs/[3]",
+    "/trialJobSpec/workerPoolSpecs/*/machineSpec",
+    "/trialJobSpec/workerPoolSpecs/*/pythonPackageSpec/packageUris",
+    "/trialJobSpec/workerPoolSpecs/*/nfsMounts",
+    "/trialJobSpec/workerPoolSpecs/*/lustreMounts",
     "/trialJobSpec/scheduling/strategy",
     "/trialJobSpec/pscInterfaceConfig",
     "/trialJobSpec/reservedIpRanges",
@@ -58,7 +64,7 @@ MATERIAL = (
     "/modelToUpload",
     "/parentModel",
 )
-"""Metrics with thresholds, machines and programs of further pools, queued capacity, networks, data sets, and models."""
+"""Thresholds of metrics, further pools, odd machines and packages, queued capacity, networks, data sets, and models."""
 
 _INERT = "the API takes it, but Google does not say that tuning jobs follow it"
 _STAND_IN = f"sent as the median rule: {_INERT}"
@@ -75,19 +81,11 @@ _SPACE: Mapping[Feature, Support] = {
     F.PARAMETER_FLOAT: exact(evidence="StudySpec.ParameterSpec.DoubleValueSpec"),
     F.PARAMETER_FLOAT_LOG: exact(evidence="ScaleType UNIT_LOG_SCALE"),
     F.PARAMETER_FLOAT_REVERSE_LOG: exact("bounds must be above 0", evidence="ScaleType UNIT_REVERSE_LOG_SCALE"),
-    F.PARAMETER_FLOAT_STEP: emulated(
-        _TRIAL,
-        "sent as a list of at most 1000 numbers, which means the same, or else as a range",
-        evidence="DiscreteValueSpec",
-    ),
+    F.PARAMETER_FLOAT_STEP: emulated(_TRIAL, _STEPS, evidence="DiscreteValueSpec.values: at most 1000"),
     F.PARAMETER_INT: exact(evidence="StudySpec.ParameterSpec.IntegerValueSpec"),
     F.PARAMETER_INT_LOG: exact(evidence="ScaleType UNIT_LOG_SCALE"),
     F.PARAMETER_INT_REVERSE_LOG: exact(evidence="ScaleType UNIT_REVERSE_LOG_SCALE"),
-    F.PARAMETER_INT_STEP: emulated(
-        _TRIAL,
-        "sent as a list of at most 1000 numbers, which means the same, or else as a range",
-        evidence="DiscreteValueSpec",
-    ),
+    F.PARAMETER_INT_STEP: emulated(_TRIAL, _STEPS, evidence="DiscreteValueSpec.values: at most 1000"),
     F.PARAMETER_SCALE_AUTO: exact("no scaling", evidence="ScaleType SCALE_TYPE_UNSPECIFIED"),
     F.PARAMETER_DISCRETE: exact(evidence="StudySpec.ParameterSpec.DiscreteValueSpec, at most 1000 values"),
     F.PARAMETER_DISCRETE_SCALE: exact(evidence="ScaleType; docs recommend it for ranges"),

@@ -33,13 +33,16 @@ _FORMS: Mapping[str, tuple[Carrier, str]] = {
     "custom": ("custom", ""),
     "custom-job": ("custom-job", ""),
     "custom-spec": ("custom-spec", ""),
+    "response": ("job", ""),
     "job-snake": ("job", "snake"),
     "pipeline-snake": ("pipeline", "snake"),
     "custom-snake": ("custom", "snake"),
     "custom-job-snake": ("custom-job", "snake"),
     "custom-spec-snake": ("custom-spec", "snake"),
+    "response-snake": ("job", "snake"),
 }
-"""Form to what it wraps and how it is spelt: "plain" has int64 as numbers, "snake" also has the proto's field names."""
+"""Form to what it wraps and how it is spelt: "plain" has int64 as numbers, "snake" also has the proto's field names. A response is a
+job that the service described, which is not what is submitted."""
 FORMS = tuple(_FORMS)
 
 
@@ -173,7 +176,11 @@ def read(document: object) -> Reading:
     outer = _shape(root, unknown).read(rest)
     response = {name: outer.pop(name) for name in list(outer) if name in _answers(root)}
     request = _unwrapped(kind, outer, inputs, unknown)
-    form = f"{kind}-snake" if snake else "gcloud" if kind == "job" and any(_plain_int64(document)) else kind
+    form: str = "response" if kind == "job" and response else kind
+    if snake:
+        form = f"{form}-snake"
+    elif form == "job" and any(_plain_int64(document)):
+        form = "gcloud"
     return Reading(form, _canonical(kind, request), response)
 
 

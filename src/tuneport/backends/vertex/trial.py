@@ -88,14 +88,14 @@ def task(pool: Json) -> Json:
 
 
 def _write_env(spec: TrialSpec, extra: Extra) -> list[Json]:
+    """The user's own variables, and ours behind them, unless they have the same name."""
     told = _told(spec.inputs)
-    ours = given(
-        **{
-            INPUTS_VARIABLE: json.dumps(told) if told else None,
-            HINTS_VARIABLE: hints_text(extra.hints) if extra.hints else None,
-        }
-    )
-    return [{"name": name, "value": value} for name, value in {**ours, **spec.env}.items()]
+    variables = dict(spec.env)
+    if told:
+        variables.setdefault(INPUTS_VARIABLE, json.dumps(told))
+    if extra.hints:
+        variables.setdefault(HINTS_VARIABLE, hints_text(extra.hints))
+    return [{"name": name, "value": value} for name, value in variables.items()]
 
 
 def _read_env(pool: Json) -> dict[str, str]:
