@@ -1,4 +1,7 @@
-"""Writes what is derived from the code and checked in: schemas/*.schema.json. With --check: says what is stale."""
+"""Writes what is derived from the code and checked in: schemas/*.schema.json and docs/matrix.md.
+
+With --check it says what is stale.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,28 @@ import sys
 from pathlib import Path
 
 from tuneport import schemas
+from tuneport.backends import registry
+from tuneport.translation import matrix
 
 ROOT = Path(__file__).parent.parent
 
 
+BACKENDS = ("local", "vertex", "sagemaker", "modelarts")
+MATRIX = """# What each backend can do
+
+Made from the capability tables of the backends (`tools/generate.py`). *yes*: it means there what it means here.
+*emulated*: something of ours does it. *dropped*: left out, and results do not depend on it. *about*: something similar
+is done, and results may differ. *no*: the job has to be changed.
+
+"""
+
+
 def generated() -> dict[Path, str]:
-    return {ROOT / "schemas" / f"{name}.schema.json": schemas.text(name) for name in schemas.NAMES}
+    tables = {name: registry.load(name).capabilities for name in BACKENDS}
+    return {
+        **{ROOT / "schemas" / f"{name}.schema.json": schemas.text(name) for name in schemas.NAMES},
+        ROOT / "docs" / "matrix.md": MATRIX + matrix.markdown(tables),
+    }
 
 
 def stale() -> list[Path]:

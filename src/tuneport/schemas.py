@@ -1,4 +1,7 @@
-"""JSON Schemas of what people and programs exchange with us, made from the model: job files, results, reports."""
+"""JSON Schemas of what people and programs exchange with us: job files, results, reports; and of clouds' documents.
+
+Ours are made from the model; those of the clouds' documents ship with each backend, made from its vendor's own model.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult
 from tuneport.model.word import Word, did_you_mean
 from tuneport.translation.report import TranslationReport
+from tuneport.translation.shape import schema_of
 
 NAMES: Mapping[str, type[Word]] = {"job": TuningJob, "results": StudyResult, "report": TranslationReport}
+NATIVE = ("vertex", "sagemaker", "modelarts")
+"""Clouds whose documents have a schema."""
 VERSION = 1
 """Part of every schema's name; a field is never given another meaning under the same number."""
 
@@ -31,13 +37,15 @@ _KEYWORDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "
 
 
 def schema(name: str) -> dict[str, Any]:
-    """One of our schemas.
+    """One of our schemas, or that of a cloud's documents.
 
     Raises:
         KeyError: there is none of that name; the message lists them.
     """
+    if name in NATIVE:
+        return dict(schema_of(f"tuneport.backends.{name}"))
     if name not in NAMES:
-        raise KeyError(f"there is no schema '{name}'; {did_you_mean(name, list(NAMES))}")
+        raise KeyError(f"there is no schema '{name}'; {did_you_mean(name, [*NAMES, *NATIVE])}")
     made = _standard(NAMES[name].model_json_schema(schema_generator=_Generator))
     for definition in made["$defs"].values():
         _require_kind(definition)

@@ -70,12 +70,13 @@ def _place(files: dict[Path, bytes], force: bool, as_json: bool) -> None:
 
 
 def schema(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="job, results or report.")] = "job",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="job, results, report, or a cloud's name.")] = "job",
     as_json: Json = False,
 ) -> None:
-    """Print the JSON Schema of job files, of results, or of reports.
+    """Print the JSON Schema of job files, results, reports, or clouds.
 
-    Results are what --json prints of a run. Editors complete and check job files with the first.
+    Results are what --json prints of a run. Editors complete and check job files with the first. A cloud's name gives
+    the schema of its own documents.
 
     Example: tuneport schema job > job.schema.json
     """
