@@ -1,6 +1,6 @@
 """Opens the emulators of single clouds, and says how the vendors' SDKs, and tuneport itself, find them.
 
-A door is a module of this room, named as its cloud, with a function ``serve(host, faults, port)`` that returns a `Door`.
+A door is a module of this room, named as its cloud; its function ``serve(host, faults, port)`` returns a `Door`.
 """
 
 from __future__ import annotations

@@ -43,7 +43,6 @@ from tuneport.errors import (
     DeviceError,
     JobError,
     Problem,
-    SearchError,
     SettingsError,
     TuneportError,
     UnknownTrialError,
@@ -121,15 +120,14 @@ class Host:
 
         Raises:
             ConflictError: the name is taken.
-            JobError: the job cannot run here, such as a grid over an infinite space.
+            JobError: its variants are mapped to commands as well as to functions.
         """
         executor = _executor(self.programs.of(job), quick=self.pace.quick)
         fitted = self._fitted(job)
         with closing(self.connect(contract, gpus=None if wanted(fitted.trial.resources) else 0)) as client:
             run = client.create(fitted, self._base, executor, version("tuneport"))
+            document = Document(kind, name, time.time(), dict(body), run, contract, executor)
             try:
-                _check(client, run)
-                document = Document(kind, name, time.time(), dict(body), run, contract, executor)
                 self.documents.add(document)
             except TuneportError:
                 client.delete(run)
@@ -226,8 +224,10 @@ class Host:
         """Let go of everything.
 
         What runs in a folder that stays is left to itself: processes go on, and the next host reads what they have
-        come to. With a temporary folder everything is stopped and removed.
+        come to. With a temporary folder everything is stopped and removed. Closing again has no effect.
         """
+        if self._claim.closed:
+            return
         drivers = list(self._drivers.values())
         for driver in drivers:
             if self._temporary:
@@ -408,14 +408,6 @@ def _claim(folder: Path) -> IO[str]:
         file.close()
         raise ConflictError(f"another emulator uses {folder}", hint="give each its own --state") from None
     return file
-
-
-def _check(client: LocalClient, run: str) -> None:
-    """Find out before anything is answered whether the search makes sense."""
-    try:
-        client.result(run)
-    except SearchError as error:
-        raise JobError.of("the job", [Problem("/study/algorithm", error.message)]) from error
 
 
 def _executor(programs: list[Program | None], *, quick: bool) -> str:
