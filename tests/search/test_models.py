@@ -8,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import check_grad
-from scipy.stats import norm
+from scipy.stats import norm, yeojohnson
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, when
-from tuneport.search.searchers.bayesian import latin_hypercube, representative
+from tuneport.search.searchers.bayesian import latin_hypercube
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, Prior, fit, misfit
-from tuneport.search.searchers.improvement import log_expected_improvement, log_gain
+from tuneport.search.searchers.improvement import improvement_slopes, log_expected_improvement, log_gain
+from tuneport.search.searchers.learning import KernelLearner, representative
+from tuneport.search.searchers.outlook import Outlook
 from tuneport.search.searchers.parzen import Parzen
 from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Space
@@ -75,21 +77,63 @@ def test_gradients_are_those_of_finite_differences(seed):
     assert error < 1e-3
 
 
+def fitted(features, values):
+    prior = Prior.of(3)
+    return Kernel.from_logs(fit(features, values, prior, GROUPS, prior.start(), 50), GROUPS)
+
+
+def test_slopes_of_a_prediction_are_those_of_finite_differences():
+    features, values = sample(25)
+    model = GaussianProcess(
+        Kernel(np.array([0.3, 0.7, 2.0]), amplitude=1.7, noise=0.02, groups=GROUPS), features, values
+    )
+    places, step = sample(10, seed=1)[0], 1e-6
+    mean, deviation, by_mean, by_deviation = model.slopes(places)
+    np.testing.assert_allclose(np.stack([mean, deviation]), model.predict(places))
+    for column in range(3):
+        move = step * np.eye(3)[column]
+        high, low = model.predict(places + move), model.predict(places - move)
+        np.testing.assert_allclose(by_mean[:, column], (high[0] - low[0]) / (2 * step), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(by_deviation[:, column], (high[1] - low[1]) / (2 * step), rtol=1e-4, atol=1e-6)
+
+
+def test_a_doubted_kernel_is_shorter_and_no_surer():
+    prior = Prior.of(3)
+    kernel = Kernel(np.array([1e-3, 0.5, 50.0]), amplitude=0.2, noise=0.02, groups=GROUPS)
+    doubted = kernel.doubted(prior, 0.5)
+    usual = math.exp(prior.mean[0])
+    np.testing.assert_allclose(doubted.lengths, [1e-3, min(0.5, 0.5 * usual), 25.0])
+    assert (doubted.amplitude, doubted.noise) == (1.0, 0.02)
+
+
+def test_a_learner_is_a_function_of_the_history():
+    """One that has followed the history and one that sees it for the first time learn the same."""
+    space = Space([Float(name, 0, 1) for name in "abc"])
+    features, values = sample(40)
+    follower = KernelLearner(Embedding(space), 4)
+    for count in range(2, 41):
+        kernel = follower.kernel(features[:count], values[:count])
+    new = KernelLearner(Embedding(space), 4).kernel(features, values)
+    np.testing.assert_array_equal(kernel.lengths, new.lengths)
+    changed = follower.kernel(features, np.append(values[:-1], 9.0))
+    assert (changed.lengths != new.lengths).any()
+
+
 def test_fitting_finds_what_matters():
     rng = np.random.default_rng(0)
     features = rng.random((60, 3))
     values = np.sin(8 * features[:, 0])
-    kernel = fit(features, (values - values.mean()) / values.std(), GROUPS)
+    kernel = fitted(features, (values - values.mean()) / values.std())
     assert kernel.lengths[0] < 0.5 * kernel.lengths[1:].min()
     assert kernel.noise < 1e-3
     noisy = np.sin(3 * features[:, 0]) / 0.3 + rng.normal(size=60)
-    assert 0.1 < fit(features, (noisy - noisy.mean()) / noisy.std(), GROUPS).noise < 0.8
+    assert 0.1 < fitted(features, (noisy - noisy.mean()) / noisy.std()).noise < 0.8
 
 
 def test_repeated_points_keep_the_model_solvable():
     features = np.repeat([[0.1, 0.2, 0.3], [0.5, 0.5, 0.5]], 20, axis=0)
     values = np.repeat([1.0, -1.0], 20)
-    mean, deviation = GaussianProcess(fit(features, values, GROUPS), features, values).predict(features)
+    mean, deviation = GaussianProcess(fitted(features, values), features, values).predict(features)
     np.testing.assert_allclose(mean, values, atol=0.05)
     assert np.isfinite(deviation).all()
 
@@ -129,6 +173,48 @@ def test_expected_improvement_by_drawing():
     assert log_expected_improvement(np.array([2.0]), np.array([3.0]), 1.0)[0] == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize("z", [-30.0, -2.0, 0.0, 3.0])
+def test_slopes_of_the_improvement_are_those_of_finite_differences(z):
+    def at(mean, deviation):
+        return log_expected_improvement(np.array([mean]), np.array([deviation]), 1.0)[0]
+
+    mean, deviation, step = 1.0 - 0.7 * z, 0.7, 1e-6
+    by_mean, by_deviation = improvement_slopes(np.array([mean]), np.array([deviation]), 1.0)
+    assert by_mean[0] == pytest.approx((at(mean + step, deviation) - at(mean - step, deviation)) / (2 * step), rel=1e-4)
+    numeric = (at(mean, deviation + step) - at(mean, deviation - step)) / (2 * step)
+    assert by_deviation[0] == pytest.approx(numeric, rel=1e-4)
+
+
+def test_points_climb_along_continuous_coordinates_only():
+    space = Space(
+        [
+            Categorical("c", ["a", "b"]),
+            Float("x", 0, 1),
+            Float("y", 0, 1, when=when("c", "a")),
+            Int("n", 1, 9),
+        ]
+    )
+    embedding, rng = Embedding(space), np.random.default_rng(3)
+    cube = space.snap(rng.random((20, 4)))
+    values = (cube[:, 1] - 0.4) ** 2 + (np.nan_to_num(cube[:, 2], nan=0.5) - 0.7) ** 2
+    kernel = Kernel(np.ones(4), amplitude=1.0, noise=1e-4, groups=embedding.groups)
+    model = GaussianProcess(kernel, embedding(cube), values)
+    outlook = Outlook(embedding, model, float(values.min()), np.empty((0, 6)), None)
+    continuous = np.array([False, True, True, False])
+    starts = space.snap(rng.random((30, 4)))
+    ends = outlook.climbed(starts, continuous)
+    assert (outlook.promise(ends) >= outlook.promise(starts) - 1e-9).mean() > 0.8  # it is their sum that rises
+    assert outlook.promise(ends).mean() > outlook.promise(starts).mean() + 0.1
+    np.testing.assert_array_equal(ends[:, ~continuous], starts[:, ~continuous])
+    np.testing.assert_array_equal(np.isnan(ends), np.isnan(starts))
+    near, step = space.snap(rng.random((5, 4))), 1e-6
+    pulled = embedding.pull(near, np.ones((5, 6)))
+    for index in np.flatnonzero(continuous):
+        move = step * np.eye(4)[index]
+        numeric = (embedding(near + move) - embedding(near - move)).sum(axis=1) / (2 * step)
+        np.testing.assert_allclose(pulled[:, index], numeric, atol=1e-6)
+
+
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30))
 def test_warping_keeps_the_order_and_is_standard(losses):
     losses = np.array(losses)
@@ -140,12 +226,23 @@ def test_warping_keeps_the_order_and_is_standard(losses):
     assert (np.diff(out[order]) >= -1e-9).all()
 
 
-def test_warping_does_not_see_how_bad_the_bad_ones_are():
-    good = [1.0, 1.5, 2.0, 2.2, 2.5]
-    np.testing.assert_allclose(warped(np.array([*good, 3.0, 4.0, 5.0])), warped(np.array([*good, 9.0, 1e3, 1e5])))
-    np.testing.assert_allclose(
-        warped(np.array([*good, 3.0, 3.0, 5.0])[::-1]), warped(np.array([*good, 3.0, 3.0, 5.0]))[::-1]
-    )
+def test_warping_makes_skewed_losses_even():
+    """The best of losses that blow up somewhere are told apart, and those of scores that crowd below 1 as well."""
+    even = np.linspace(0, 1, 50)
+
+    def share_of_the_better_half(losses):
+        out = np.sort(warped(losses))
+        return (out[24] - out[0]) / (out[-1] - out[0])
+
+    assert share_of_the_better_half(10 ** (4 * even)) > 0.1  # as they are: 0.01
+    assert share_of_the_better_half(-(1 - 10 ** (-3 * even))) > 0.1  # as they are: 0.03
+    assert share_of_the_better_half(even) == pytest.approx(0.49, abs=0.05)
+
+
+def test_warping_is_the_likeliest_yeo_johnson_transform_of_scipy():
+    losses = np.random.default_rng(0).lognormal(size=60)
+    theirs = yeojohnson((losses - losses.mean()) / losses.std())[0]
+    np.testing.assert_allclose(warped(losses), (theirs - theirs.mean()) / theirs.std(), atol=0.05)
 
 
 def test_features_measure_as_they_say():

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from tuneport.model.parameters import Categorical
-from tuneport.model.study import Bayesian
+from tuneport.model.study import Bayesian, Tpe
 from tuneport.model.word import Scalar
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
-from tuneport.search.searchers.gaussian_process import GaussianProcess, fit
-from tuneport.search.searchers.improvement import log_expected_improvement
+from tuneport.search.searchers.gaussian_process import GaussianProcess
+from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.novelty import Novelty
+from tuneport.search.searchers.outlook import Outlook
+from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Array, Space
 
-_FITTED, _MODELLED = 150, 400
-"""Most trials from which the kernel is learned, and most that the model holds; of more, the best and an even sample."""
+_MODELLED = 400
+"""Most trials that the model holds; of more, the best and an even sample of the others."""
 _SPREAD = 512
 """Candidates from all over the space."""
 _BEST = 5
 """Good trials, and later good candidates, around which is searched."""
-_SCALES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+_SCALES = (0.1, 0.01)
 """Sizes of steps from them, round by round."""
 _STEPS = 32
 """Steps from each, per round."""
 _MOVED = 8
 """Parameters that a step changes, on average at most."""
-_APART = 0.01
-"""How far, in some feature, a proposal is from every running trial."""
+_CLIMBERS = 4
+"""Candidates that are moved uphill at the end."""
+_PATIENCE = 5
+"""Trials without a new best, after which every other suggestion doubts the kernel."""
+_SHORTEST = 0.1
+"""How far lengths shrink in doubt."""
+_LAST_RESORT = 10
+"""Trials without a new best, after which every fourth suggestion is not the model's at all."""
+_FAILURE_NOISE = 0.001
+"""Variance of the outcome of trials at one place, where failure and success are 1 apart."""
 _DRAWS = 64
 """Random draws where no model can be asked, before a used-up corner of the space is given up."""
 
@@ -39,9 +51,14 @@ _DRAWS = 64
 class BayesianSearcher:
     """Asks a model of the losses where an improvement is most to be expected.
 
-    The first trials are a Latin hypercube. A failed trial counts as bad as the worst that has a result; a running one
-    as what the model expects of it, with no doubt left, and its close surroundings wait for its result, so that trials
-    asked for together differ.
+    The first trials are a Latin hypercube. A running trial counts as what the model expects of it, with no doubt left,
+    and its close surroundings wait for its result, so that trials asked for together differ. Where trials fail is a
+    model of its own.
+
+    When no trial has been a new best for a while, the kernel may be too sure of what it has not seen: every other
+    suggestion then takes shorter lengths, the shorter the longer this lasts (after Berkenkamp et al. 2019). If that
+    does not help, no kernel may fit, as on a plateau or among many narrow valleys: of the remaining suggestions every
+    other one is drawn by the densities of `TpeSearcher`, which assume no smoothness.
     """
 
     adaptive = True
@@ -53,7 +70,10 @@ class BayesianSearcher:
         self._reader = EvidenceReader(space)
         self._embedding = Embedding(space)
         self._initial = algorithm.initial_trials or min(max(len(space) + 1, 5), 15)
+        self._densities = TpeSearcher(Tpe(initial_trials=1), space, seed)
+        self._learner = KernelLearner(self._embedding, self._initial)
         self._unordered = np.array([isinstance(one.parameter, Categorical) for one in space.dimensions])
+        self._continuous = np.array([one.count is None for one in space.dimensions])
         # A step along a parameter with few values must be able to reach the next one.
         self._least = np.array([1 / one.count if one.count else 0.0 for one in space.dimensions])
 
@@ -64,11 +84,15 @@ class BayesianSearcher:
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
         evidence = self._reader.read(finished)
+        since_best = evidence.since_best()
         if number <= self._initial or evidence.usable < 2:
             draws = self._exploring(number, rng)
+        elif since_best >= _LAST_RESORT and number % 4 == 0:
+            return self._densities.suggest(number, finished, pending)
         else:
             running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
-            draws = self._promising(evidence, running, rng)
+            doubt = since_best - _PATIENCE if number % 2 else 0
+            draws = self._promising(self._outlook(evidence, running, doubt), evidence, rng)
         return self._novelty.first_new(draws, seen, rng)
 
     def _exploring(self, number: int, rng: np.random.Generator) -> Iterator[Array]:
@@ -78,44 +102,52 @@ class BayesianSearcher:
         for _ in range(_DRAWS):
             yield rng.random(len(self._space))
 
-    def _promising(self, evidence: Evidence, running: Array, rng: np.random.Generator) -> Iterator[Array]:
+    def _promising(self, outlook: Outlook, evidence: Evidence, rng: np.random.Generator) -> Iterator[Array]:
         """Candidates, the most promising first."""
-        model, best = self._model(evidence, running)
-        waiting = self._embedding(running)
-
-        def promise(cube: Array) -> Array:
-            features = self._embedding(cube)
-            waits = (np.abs(features[:, None] - waiting).max(axis=2) < _APART).any(axis=1)
-            return np.where(waits, -np.inf, log_expected_improvement(*model.predict(features), best))
-
         good = evidence.ranked()[:_BEST]
         spread = latin_hypercube(_SPREAD, len(self._space), rng)
         pool = self._space.snap(np.concatenate([spread, *(self._steps(good, scale, rng) for scale in _SCALES)]))
-        score = promise(pool)
+        promise = outlook.promise(pool)
         for scale in _SCALES:
-            centres = pool[np.argsort(-score, kind="stable")[:_BEST]]
+            centres = pool[np.argsort(-promise, kind="stable")[:_BEST]]
             steps = self._space.snap(self._steps(centres, scale, rng))
-            pool, score = np.concatenate([pool, steps]), np.concatenate([score, promise(steps)])
-        yield from pool[np.argsort(-score, kind="stable")]
+            pool, promise = np.concatenate([pool, steps]), np.concatenate([promise, outlook.promise(steps)])
+        climbed = outlook.climbed(pool[np.argsort(-promise, kind="stable")[:_CLIMBERS]], self._continuous)
+        pool, promise = np.concatenate([pool, climbed]), np.concatenate([promise, outlook.promise(climbed)])
+        yield from pool[np.argsort(-promise, kind="stable")]
 
-    def _model(self, evidence: Evidence, running: Array) -> tuple[GaussianProcess, float]:
-        """The model of the warped losses, and the least loss that it expects where there is a result."""
+    def _outlook(self, evidence: Evidence, running: Array, doubt: int) -> Outlook:
         usable = np.isfinite(evidence.losses)
-        values = np.empty(len(usable))
-        values[usable] = warped(evidence.losses[usable])
-        values[~usable] = values[usable].max()
-        features = self._embedding(evidence.cube)
-        chosen = representative(values, _FITTED)
-        kernel = fit(features[chosen], values[chosen], self._embedding.groups)
+        features, losses = self._embedding(evidence.cube), evidence.losses[usable]
+        kernel = self._learner.kernel(features[usable], losses)
+        if doubt > 0:
+            kernel = kernel.doubted(self._learner.prior, max(_PATIENCE / (_PATIENCE + doubt), _SHORTEST))
+        values = warped(losses)
         chosen = representative(values, _MODELLED)
-        model = GaussianProcess(kernel, features[chosen], values[chosen])
-        best = float(model.mean(features[chosen[usable[chosen]]]).min())
-        if len(running):
-            waiting = self._embedding(running)
-            features = np.concatenate([features[chosen], waiting])
-            values = np.concatenate([values[chosen], model.mean(waiting)])
-            model = GaussianProcess(kernel, features, values, exact=len(waiting))
-        return model, best
+        places, values = features[usable][chosen], values[chosen]
+        model = GaussianProcess(kernel, places, values)
+        best = float(model.mean(places).min())
+        waiting = self._embedding(running)
+        if len(waiting):
+            places, values = np.concatenate([places, waiting]), np.concatenate([values, model.mean(waiting)])
+            model = GaussianProcess(kernel, places, values, exact=len(waiting))
+        return Outlook(self._embedding, model, best, waiting, self._caution(features, usable))
+
+    def _caution(self, features: Array, usable: npt.NDArray[np.bool_]) -> Callable[[Array], Array] | None:
+        """The logarithm of the chance of a result: good where nothing is known, little among failures."""
+        from scipy.special import log_ndtr  # noqa: PLC0415 - heavy
+
+        if usable.all():
+            return None
+        chosen = representative(usable.astype(float), _MODELLED)
+        kernel = self._learner.prior.kernel(_FAILURE_NOISE, self._embedding.groups)
+        model = GaussianProcess(kernel, features[chosen], np.where(usable[chosen], 0.0, -1.0))
+
+        def log_chance(places: Array) -> Array:
+            mean, deviation = model.predict(places)
+            return np.asarray(log_ndtr((mean + 0.5) / np.hypot(deviation, math.sqrt(_FAILURE_NOISE))))
+
+        return log_chance
 
     def _steps(self, centres: Array, scale: float, rng: np.random.Generator) -> Array:
         """Random steps from each of the centres, reflected at the faces of the cube; shape (steps, d)."""
@@ -137,13 +169,3 @@ def latin_hypercube(count: int, width: int, rng: np.random.Generator) -> Array:
     """
     slices = rng.permuted(np.tile(np.arange(count), (width, 1)), axis=1).T
     return (slices + rng.random((count, width))) / count
-
-
-def representative(values: Array, limit: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Indices, ascending, of at most `limit` values: the best half of the limit, and an even sample of the others."""
-    if len(values) <= limit:
-        return np.arange(len(values))
-    order = np.argsort(values, kind="stable")
-    best, others = order[: limit // 2], np.sort(order[limit // 2 :])
-    sample = others[np.linspace(0, len(others) - 1, limit - limit // 2).astype(np.intp)]
-    return np.sort(np.concatenate([best, sample]))

@@ -32,6 +32,22 @@ class Embedding:
         columns = [_columns(dimension, cube[:, index]) for index, dimension in self._varying]
         return np.concatenate([np.empty((len(cube), 0)), *columns], axis=1)
 
+    def pull(self, cube: Array, gradient: Array) -> Array:
+        """Gradients by features, shape (n, columns), as gradients by the coordinates of continuous parameters.
+
+        Returns:
+            shape (n, d); 0 for all other parameters and for inactive ones.
+        """
+        out = np.zeros(cube.shape)
+        for group, (index, dimension) in enumerate(self._varying):
+            if dimension.count is None:
+                columns = gradient[:, self.groups == group]
+                angle = cube[:, index] - 0.5
+                plain = dimension.parameter.when is None
+                along = columns[:, 0] if plain else (columns * _arc(angle)[:, ::-1] * (1, -1)).sum(axis=1)
+                out[:, index] = np.where(np.isnan(angle), 0.0, along)
+        return out
+
 
 def _columns(dimension: Dimension, u: Array) -> Array:
     if isinstance(dimension.parameter, Categorical):
@@ -40,4 +56,8 @@ def _columns(dimension: Dimension, u: Array) -> Array:
     if dimension.parameter.when is None:
         return place[:, None]
     angle = place - 0.5
-    return np.where(np.isnan(u)[:, None], 0.0, np.stack([np.sin(angle), np.cos(angle)], axis=1))
+    return np.where(np.isnan(u)[:, None], 0.0, _arc(angle))
+
+
+def _arc(angle: Array) -> Array:
+    return np.stack([np.sin(angle), np.cos(angle)], axis=1)

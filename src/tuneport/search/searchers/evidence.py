@@ -30,6 +30,10 @@ class Evidence:
         """Number of trials that have a result."""
         return int(np.isfinite(self.losses).sum())
 
+    def since_best(self) -> int:
+        """Number of trials after the best one, or of all if none has a result."""
+        return len(self.losses) - 1 - int(np.nanargmin(self.losses)) if self.usable else len(self.losses)
+
     def ranked(self) -> Array:
         """Points of the trials that have a result, best first, of equals the earlier one; shape (usable, d)."""
         order = np.argsort(self.losses, kind="stable")  # NaN comes last

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +40,10 @@ class Kernel:
         """Features in units of their lengths, shape (n, columns)."""
         return features / self.lengths[self.groups]
 
-    def between(self, a: Array, b: Array) -> Array:
-        """Covariance of function values at two sets of features, shape (len(a), len(b))."""
-        s = _distances(self.scaled(a), self.scaled(b))
-        return np.asarray(self.amplitude * (1 + s + s**2 / 3) * np.exp(-s))
+    def doubted(self, prior: Prior, share: float) -> Kernel:
+        """The kernel with lengths of at most this share of what it or the prior says, and an amplitude of 1 or more."""
+        longest = np.maximum(self.lengths, np.exp(prior.mean[:-2]))
+        return replace(self, lengths=np.minimum(self.lengths, share * longest), amplitude=max(self.amplitude, 1.0))
 
 
 class GaussianProcess:
@@ -57,28 +57,51 @@ class GaussianProcess:
     """
 
     def __init__(self, kernel: Kernel, features: Array, values: Array, *, exact: int = 0) -> None:
-        from scipy.linalg import cho_solve, cholesky  # noqa: PLC0415 - heavy
+        from scipy.linalg import cholesky  # noqa: PLC0415 - heavy
+        from scipy.linalg.lapack import dtrtri  # noqa: PLC0415 - heavy
 
         self.kernel = kernel
-        self._features = features
-        covariance = kernel.between(features, features)
+        self._scaled = kernel.scaled(features)
+        covariance, _ = self._across(self._scaled)
         noise = np.where(np.arange(len(values)) < len(values) - exact, kernel.noise, 0.0)
-        covariance.flat[:: len(features) + 1] += noise + _JITTER * kernel.amplitude
-        self._factor = cholesky(covariance, lower=True, check_finite=False)
-        self._weights = cho_solve((self._factor, True), values, check_finite=False)
+        covariance.flat[:: len(values) + 1] += noise + _JITTER * kernel.amplitude
+        # The inverse of the factor, not the factor: thousands of predictions are then plain products of matrices.
+        self._whitening, _ = dtrtri(cholesky(covariance, lower=True, check_finite=False), lower=1)
+        self._weights = self._whitening.T @ (self._whitening @ values)
 
     def mean(self, features: Array) -> Array:
         """Expected function values, shape (m,)."""
-        return self.kernel.between(features, self._features) @ self._weights
+        return np.asarray(self._across(self.kernel.scaled(features))[0] @ self._weights)
 
     def predict(self, features: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the function, without noise, at m places; two arrays of shape (m,)."""
-        from scipy.linalg import solve_triangular  # noqa: PLC0415 - heavy
+        across, _ = self._across(self.kernel.scaled(features))
+        return across @ self._weights, self._deviation(across @ self._whitening.T)
 
-        across = self.kernel.between(features, self._features)
-        explained = solve_triangular(self._factor, across.T, lower=True, check_finite=False)
-        variance = self.kernel.amplitude - np.einsum("ij,ij->j", explained, explained)
-        return across @ self._weights, np.sqrt(np.maximum(variance, _JITTER * self.kernel.amplitude))
+    def slopes(self, features: Array) -> tuple[Array, Array, Array, Array]:
+        """What `predict` says, and the gradients of both by the features, shape (m, columns) each."""
+        scaled = self.kernel.scaled(features)
+        across, steepness = self._across(scaled)
+        explained = across @ self._whitening.T
+        deviation = self._deviation(explained)
+        by_mean = self._gradient(scaled, steepness * self._weights)
+        by_variance = self._gradient(scaled, -2 * steepness * (explained @ self._whitening))
+        return across @ self._weights, deviation, by_mean, by_variance / (2 * deviation[:, None])
+
+    def _across(self, scaled: Array) -> tuple[Array, Array]:
+        """Covariance of scaled features with the measurements, and -1/r times its derivative by the distance r."""
+        s = _distances(scaled, self._scaled)
+        decay = self.kernel.amplitude * np.exp(-s)
+        return decay * (1 + s + s**2 / 3), decay * (1 + s) * (5 / 3)
+
+    def _deviation(self, explained: Array) -> Array:
+        variance = self.kernel.amplitude - np.einsum("ij,ij->i", explained, explained)
+        return np.asarray(np.sqrt(np.maximum(variance, _JITTER * self.kernel.amplitude)))
+
+    def _gradient(self, scaled: Array, pull: Array) -> Array:
+        """The sum over measurements of pull * (their place - place), in units of the features; shape (m, columns)."""
+        towards = pull @ self._scaled - pull.sum(axis=1)[:, None] * scaled
+        return np.asarray(towards / self.kernel.lengths[self.kernel.groups])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +127,36 @@ class Prior:
         """Four deviations to both sides of the mean."""
         return list(zip(self.mean - 4 * self.deviation, self.mean + 4 * self.deviation, strict=True))
 
+    def kernel(self, noise: float, groups: npt.NDArray[np.intp]) -> Kernel:
+        """The kernel that is expected before anything is known, for measurements with this noise."""
+        return Kernel.from_logs(np.append(self.mean[:-1], math.log(noise)), groups)
 
-def fit(features: Array, values: Array, groups: npt.NDArray[np.intp]) -> Kernel:
-    """The kernel of the highest posterior density, found by L-BFGS-B from the mean of the prior with more noise.
+    def start(self) -> Array:
+        """Where a search for the best kernel begins: the mean, with more noise.
 
-    From there the noise shrinks where values are smooth; from less of it, short lengths would explain it away.
+        From there the noise shrinks where values are smooth; from less of it, short lengths would explain it away.
+        """
+        return np.append(self.mean[:-1], math.log(1e-2))
+
+
+def fit(features: Array, values: Array, prior: Prior, groups: npt.NDArray[np.intp], start: Array, steps: int) -> Array:
+    """The kernel of the highest posterior density, as logarithms, by L-BFGS-B.
 
     Args:
         features: shape (n, columns).
         values: shape (n,), of about mean 0 and variance 1.
+        prior: of the logarithms.
         groups: the parameter of each column, counted from 0, shape (columns,).
+        start: logarithms to begin with.
+        steps: iterations after which it is good enough.
     """
     from scipy.optimize import minimize  # noqa: PLC0415 - heavy
 
-    prior = Prior.of(int(groups.max()) + 1 if len(groups) else 0)
-    start = np.append(prior.mean[:-1], math.log(1e-2))
+    arguments = (features, values, groups, prior)
     found = minimize(
-        misfit,
-        start,
-        (features, values, groups, prior),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=prior.bounds(),
-        options={"maxiter": 50},
+        misfit, start, arguments, jac=True, method="L-BFGS-B", bounds=prior.bounds(), options={"maxiter": steps}
     )
-    return Kernel.from_logs(found.x, groups)
+    return np.asarray(found.x)
 
 
 def misfit(
@@ -143,7 +171,8 @@ def misfit(
         groups: the parameter of each column.
         prior: of `logs`.
     """
-    from scipy.linalg import cho_solve, cholesky  # noqa: PLC0415 - heavy
+    from scipy.linalg import cholesky  # noqa: PLC0415 - heavy
+    from scipy.linalg.lapack import dpotri  # noqa: PLC0415 - heavy
 
     kernel = Kernel.from_logs(logs, groups)
     scaled = kernel.scaled(features)
@@ -152,7 +181,8 @@ def misfit(
     signal = decay * (1 + s + s**2 / 3)
     covariance = signal + (kernel.noise + _JITTER * kernel.amplitude) * np.eye(len(values))
     factor = cholesky(covariance, lower=True, check_finite=False)
-    inverse = cho_solve((factor, True), np.eye(len(values)), check_finite=False)
+    triangle = np.tril(dpotri(factor, lower=1)[0])
+    inverse = triangle + np.tril(triangle, -1).T
     weights = inverse @ values
     # The derivative by any parameter p is sum(slope * d covariance / d p) / 2.
     slope = inverse - np.outer(weights, weights)

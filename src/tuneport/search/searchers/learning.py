@@ -1,0 +1,77 @@
+"""The kernel that a history supports, learned again only as the history grows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tuneport.search.searchers.embedding import Embedding
+from tuneport.search.searchers.gaussian_process import Kernel, Prior, fit
+from tuneport.search.searchers.warping import warped
+from tuneport.search.space import Array
+
+_GROWTH = 1.25
+"""From one thorough fit to the next, the history grows by this factor."""
+_THOROUGH, _QUICK = 50, 5
+"""Iterations of a fit from the prior, and of one that begins where a thorough fit ended."""
+_MOST = 150
+"""Trials from which a kernel is learned, at most."""
+
+
+class KernelLearner:
+    """Fits the kernel of a history by a few steps from a thorough fit of the beginning of that history.
+
+    How much of the history that beginning is depends on its length alone, so that a new learner, given the same
+    history, arrives at the same kernel; one that has followed its growth has the thorough fit at hand.
+
+    Args:
+        embedding: says which features belong to which parameter.
+        first: least length of a beginning that is fitted thoroughly.
+    """
+
+    def __init__(self, embedding: Embedding, first: int) -> None:
+        self._groups = embedding.groups
+        self._first = first
+        self.prior = Prior.of(int(self._groups.max()) + 1 if len(self._groups) else 0)
+        self._known: tuple[bytes, Array] | None = None
+
+    def kernel(self, features: Array, losses: Array) -> Kernel:
+        """The kernel for warped losses.
+
+        Args:
+            features: shape (n, columns), n at least 1.
+            losses: finite, shape (n,).
+        """
+        start = self._thorough(features, losses)
+        return Kernel.from_logs(self._fit(features, losses, start, _QUICK), self._groups)
+
+    def _thorough(self, features: Array, losses: Array) -> Array:
+        count = min(self._beginning(len(losses)), len(losses))
+        key = features[:count].tobytes() + losses[:count].tobytes()
+        if self._known is None or self._known[0] != key:
+            self._known = key, self._fit(features[:count], losses[:count], self.prior.start(), _THOROUGH)
+        return self._known[1]
+
+    def _beginning(self, length: int) -> int:
+        """The largest of first, first * growth, … that does not exceed `length`."""
+        count = self._first
+        while (longer := math.ceil(count * _GROWTH)) <= length:
+            count = longer
+        return count
+
+    def _fit(self, features: Array, losses: Array, start: Array, steps: int) -> Array:
+        values = warped(losses)
+        chosen = representative(values, _MOST)
+        return fit(features[chosen], values[chosen], self.prior, self._groups, start, steps)
+
+
+def representative(values: Array, limit: int) -> npt.NDArray[np.intp]:
+    """Indices, ascending, of at most `limit` values: the best half of the limit, and an even sample of the others."""
+    if len(values) <= limit:
+        return np.arange(len(values))
+    order = np.argsort(values, kind="stable")
+    best, others = order[: limit // 2], np.sort(order[limit // 2 :])
+    sample = others[np.linspace(0, len(others) - 1, limit - limit // 2).astype(np.intp)]
+    return np.sort(np.concatenate([best, sample]))
