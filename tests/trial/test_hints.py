@@ -99,8 +99,7 @@ def test_logarithms(text, value):
 
 
 def test_the_largest_number_comes_back():
-    (space,) = [[Float("x", 1.0, sys.float_info.max, scale="log")]]
-    lowered = lower(space, VOCABULARIES["poor"])
+    lowered = lower([Float("x", 1.0, sys.float_info.max, scale="log")], VOCABULARIES["poor"])
     (value,) = params(hints_text(lowered.hints), f"--log10_x={lowered.parameters[0].high!r}").values()
     assert value == pytest.approx(sys.float_info.max)
 

@@ -66,7 +66,7 @@ CAPABILITIES = Capabilities(
         F.TRIAL_IMAGE_COMMAND: approximated("the command runs without the image, with what this machine has installed"),
         F.TRIAL_IMAGE_MODULE: approximated("the module runs without the image, with what this machine has installed"),
         F.TRIAL_MODULE: exact(),
-        F.TRIAL_PACKAGE_LOCAL: exact("put on the module path, not installed"),
+        F.TRIAL_PACKAGE_LOCAL: exact("put on the module path, not installed; a command runs in its directory"),
         F.TRIAL_PACKAGE_REMOTE: unsupported(
             "nothing is fetched from elsewhere", instead="copy it here and give the local path"
         ),
@@ -88,6 +88,7 @@ CAPABILITIES = Capabilities(
         F.TRIAL_INPUTS_SHARDED: dropped("there is one replica, whose share is everything"),
         F.TRIAL_INPUTS_WRITABLE: dropped("trials have the rights of whoever runs them"),
         F.TRIAL_INPUTS_PATH: dropped("trials find data through tuneport_trial.data_dir, where it is"),
+        F.TRIAL_TOLD_BY: dropped("trials find data through tuneport_trial.data_dir, where it is"),
         F.TRIAL_OUTPUT_LOCAL: exact(),
         F.TRIAL_OUTPUT_REMOTE: unsupported(
             "results are not sent elsewhere", instead="give a local folder, and copy it when the run has ended"
