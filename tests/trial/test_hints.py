@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tuneport_trial as trial
+from tuneport.backends.sagemaker.hyperparameters import HINTS, text_of
 from tuneport.engine.launch import plain_text
 from tuneport.model.parameters import Categorical, Float, Int, when
 from tuneport.search.space import Space
@@ -71,6 +72,22 @@ def test_every_point_of_a_lowered_space_becomes_a_point_of_the_space(vocabulary,
     cube = data.draw(st.lists(st.floats(0, 1), min_size=len(searched), max_size=len(searched)))
     point = searched.decode(np.array(cube))
     meant = params(hints_text(lowered.hints), *flags(point))
+    assert Space.key(Space(space).legal(meant)) == Space.key(meant)
+
+
+@given(space=spaces(), data=st.data())
+def test_so_it_does_on_sagemaker_where_values_keep_their_types_as_json(tmp_path_factory, space, data):
+    lowered = lower(space, Vocabulary(typed_choices=True))
+    searched = Space(lowered.parameters)
+    cube = data.draw(st.lists(st.floats(0, 1), min_size=len(searched), max_size=len(searched)))
+    texts = {name: text_of(value) for name, value in searched.decode(np.array(cube)).items()}
+    folder = tmp_path_factory.mktemp("ml") / "input" / "config"
+    folder.mkdir(parents=True)
+    (folder / "hyperparameters.json").write_text(json.dumps(texts | {HINTS: hints_text(lowered.hints)}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAGEMAKER_BASE_DIR", str(folder.parent.parent))
+        trial.reset()
+        meant = trial.params()
     assert Space.key(Space(space).legal(meant)) == Space.key(meant)
 
 
