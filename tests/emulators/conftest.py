@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from tuneport.emulators.host import Host
 from tuneport.model.job import TuningJob
+
+sys.path.append(str(Path(__file__).parent))  # for small_door
 
 MakeJob = Callable[..., TuningJob]
 MakeHost = Callable[..., Host]

@@ -1,11 +1,10 @@
-"""Jobs that run behind the doors: what they run, where, how they are stopped, and what is still there after a restart."""
+"""Jobs that run behind the doors: what they run, where, how they end, and what is still there after a restart."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,8 +118,9 @@ def test_nothing_that_a_request_names_is_run(make_host, make_job, tmp_path):
 
 def test_places_elsewhere_are_folders_of_the_state(make_host, make_job, tmp_path):
     code = (
-        "python -c \"import os, pathlib as p; print('loss=' + (p.Path(os.environ['SM_CHANNEL_TRAIN']) / 'a').read_text());"
-        "(p.Path(os.environ['SM_MODEL_DIR']) / 'weights').write_text('w')\""
+        'python -c "import os; from pathlib import Path;'
+        "print('loss=' + (Path(os.environ['SM_CHANNEL_TRAIN']) / 'a').read_text());"
+        "(Path(os.environ['SM_MODEL_DIR']) / 'weights').write_text('w')\""
     )
     host = make_host(programs=Programs.read([f"gcr.io/p/trainer:1={code}"]))
     data = host.place("s3://bucket/digits/")
@@ -134,7 +134,8 @@ def test_places_elsewhere_are_folders_of_the_state(make_host, make_job, tmp_path
 
 
 @pytest.mark.parametrize(
-    "uri", ["s3://../../../etc", "s3://b/%2e%2e/%2e%2e/%2E%2E/x", "file:///etc/passwd", "/etc", "..", "a\0b", "s3://b/%2Fetc"]
+    "uri",
+    ["s3://../../../etc", "s3://b/%2e%2e/%2e%2e/%2E%2E/x", "file:///etc/passwd", "/etc", "..", "a\0b", "s3://b/%2Fetc"],
 )
 def test_no_place_is_outside_of_the_state(make_host, uri):
     host = make_host(pace=Pace(quick=True))
@@ -142,7 +143,10 @@ def test_no_place_is_outside_of_the_state(make_host, uri):
 
 
 def test_variants_run_what_they_name_and_report_by_their_own_metric(make_host, make_job):
-    study = {"parameters": [{"name": "model", "kind": "categorical", "choices": ["a", "b"]}], "algorithm": {"kind": "grid"}}
+    study = {
+        "parameters": [{"name": "model", "kind": "categorical", "choices": ["a", "b"]}],
+        "algorithm": {"kind": "grid"},
+    }
     variant = {"when": {"parameter": "model", "values": ["b"]}, "image": "other", "metric": "error"}
     variant["metrics"] = {"error": r"error=(\S+)"}
     job = make_job(study=study, trial={"variants": [variant], **LOSS}, max_trials=2)
@@ -171,7 +175,9 @@ def test_functions_are_called_in_this_process(make_host, make_job):
 
 def test_variants_of_commands_and_functions_are_refused(make_host, make_job):
     study = {"parameters": [{"name": "model", "kind": "categorical", "choices": ["a", "b"]}]}
-    job = make_job(study=study, trial={"variants": [{"when": {"parameter": "model", "values": ["b"]}, "image": "other"}]})
+    job = make_job(
+        study=study, trial={"variants": [{"when": {"parameter": "model", "values": ["b"]}, "image": "other"}]}
+    )
     host = make_host(programs=Programs({"gcr.io/p/trainer:1": ("true",), "other": lambda model: 1.0}))
     with pytest.raises(JobError, match="one or the other"):
         host.submit("job", "digits", {}, job, "sagemaker")
@@ -295,7 +301,7 @@ def test_a_new_host_of_the_same_folder_goes_on_with_everything(make_host, make_j
 @pytest.mark.parametrize("contract", ["vertex", "sagemaker"])
 def test_a_preempted_trial_runs_again_if_it_may(make_host, make_job, contract):
     faults = Faults([Fault(Kind.PREEMPT, "*/1", calls=frozenset({1}), seconds=0.1)])
-    code = f"python -c \"import time; print('ready', flush=True); time.sleep(0.4); import tuneport_trial as t; t.report(loss=1)\""
+    code = "python -c 'import time; time.sleep(0.4); import tuneport_trial as t; t.report(loss=1)'"
     host = make_host(faults=faults, programs=Programs.read([f"gcr.io/p/trainer:1={code}"]))
     again = host.submit("job", "again", {}, make_job(trial={"retries": 1}, max_trials=1), contract).run
     once = host.submit("job", "once", {}, make_job(trial={"retries": 0}, max_trials=1), contract).run
@@ -340,7 +346,7 @@ def test_a_fast_clock_shows_long_trials_and_keeps_short_ones_short(make_host, ma
     result = host.wait(host.submit("job", "digits", {}, job, "vertex").run, 20)
     (trial,) = result.trials
     assert time.monotonic() - began < 10
-    assert 3000 <= trial.duration
+    assert trial.duration >= 3000
     assert trial.measurements[0].elapsed >= 500
     assert result.created <= trial.started < trial.ended <= result.ended <= host.clock.now()
 
