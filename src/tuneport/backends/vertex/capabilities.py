@@ -28,7 +28,7 @@ HOME = Home(
     cloud="vertex",
     uri=r"gs://.+|nfs://[^/]+/.*|lustre://[^/]+/[^/?]+\?volume=.+",
     image=rf"([a-z0-9-]+\.)*(gcr\.io|pkg\.dev)/.+|{_HUB}",
-    machine=r"[a-z][a-z0-9]*(-[a-z0-9]+)+",
+    machine=r"(?!ml\.|modelarts\.)[\s\S]*",
     identity=r"[^@\s]+@[^@\s]+\.gserviceaccount\.com",
     network=r"projects/[^/]+/global/networks/.+",
     key=r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/.+",
@@ -36,7 +36,8 @@ HOME = Home(
     algorithm="",
     experiment=r"projects/.+",
 )
-"""Images are taken from Artifact Registry and from Docker Hub, whose names have no host."""
+"""Images are taken from Artifact Registry and from Docker Hub, whose names have no host. A machine is
+Google's unless it is plainly another cloud's: there are new ones every year."""
 
 NEEDS = (
     Need("/trial/image", "trials run in containers", "give trial.image, in Artifact Registry, or the setting image"),
@@ -203,6 +204,7 @@ _PROGRAM: Mapping[Feature, Support] = {
     F.TRIAL_INPUTS_PATH: approximated(
         "file systems are mounted below /mnt/nfs and /mnt/lustre, buckets below /gcs", evidence="NfsMount.mountPoint"
     ),
+    F.TRIAL_TOLD_BY: dropped("tuneport_trial.data_dir finds them", evidence="CustomJobSpec has no inputs"),
     F.TRIAL_OUTPUT_LOCAL: unsupported(
         "results go to Cloud Storage", instead="give output.uri as gs://…", evidence="baseOutputDirectory"
     ),

@@ -41,9 +41,10 @@ _FORMS: Mapping[str, tuple[Carrier, str]] = {
     "custom-spec-snake": ("custom-spec", "snake"),
     "response-snake": ("job", "snake"),
 }
-"""Form to what it wraps and how it is spelt: "plain" has int64 as numbers, "snake" also has the proto's field names. A response is a
-job that the service described, which is not what is submitted."""
-FORMS = tuple(_FORMS)
+"""Form to what it wraps and how it is spelt: "plain" has int64 as numbers, "snake" the proto's field names besides.
+A response is a job that the service described, which is not what is submitted."""
+FORMS = tuple(form for form in _FORMS if not form.startswith("response"))
+"""What can be asked for."""
 
 
 def carrier(form: str) -> Carrier:
@@ -182,6 +183,19 @@ def read(document: object) -> Reading:
     elif form == "job" and any(_plain_int64(document)):
         form = "gcloud"
     return Reading(form, _canonical(kind, request), response)
+
+
+def read_reply(document: object) -> Json:
+    """What a service says of a job, as its vendor would write it; it need not repeat all that was asked for.
+
+    Raises:
+        PayloadError: it is no reply.
+    """
+    if not isinstance(document, dict):
+        raise _refusal("", "must be an object")
+    root = _ROOTS[_recognised(document)[0]]
+    definitions = {name: {**one, "required": ()} for name, one in schema()["$defs"].items()}
+    return Shape({"$defs": definitions}, root, unknown="keep").read(document)
 
 
 def read_trial(native: object) -> Json:

@@ -52,6 +52,9 @@ def malformed(request: Json) -> Found:
         yield from _space(request)
         yield from _counts(request)
     yield from _first_pool(request["trialJobSpec"]["workerPoolSpecs"])
+    for place, pool in _pools(request["trialJobSpec"]):
+        if not pool.get("machineSpec", {}).get("machineType"):
+            yield Problem(f"{place}/machineSpec", "every pool that is not empty needs a machineType")
 
 
 def refused(request: Json) -> Found:
@@ -331,8 +334,6 @@ def _number_of_pools(trial: Json) -> Found:
 def _machines(trial: Json) -> Found:
     for place, pool in _pools(trial):
         machine = pool.get("machineSpec", {})
-        if not machine.get("machineType"):
-            yield Problem(f"{place}/machineSpec/machineType", "every pool needs a machine type")
         if ("acceleratorType" in machine) != ("acceleratorCount" in machine):
             there = "acceleratorType" if "acceleratorType" in machine else "acceleratorCount"
             yield Problem(f"{place}/machineSpec/{there}", "acceleratorType and acceleratorCount go together")

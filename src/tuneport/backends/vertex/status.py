@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from tuneport.backends.vertex import forms
 from tuneport.backends.vertex.capabilities import VOCABULARY
-from tuneport.backends.vertex.study import duration, elapsed, given, whole
+from tuneport.backends.vertex.study import duration, elapsed, given, read_metric, whole, write_metric
 from tuneport.backends.vertex.translate import TRANSLATOR
 from tuneport.engine.launch import number, plain_text
 from tuneport.errors import JobError, PayloadError, Problem
@@ -25,6 +25,7 @@ from tuneport.model.results import (
     Trial,
     TrialState,
 )
+from tuneport.model.study import Objective
 from tuneport.model.word import Scalar
 from tuneport.translation.lowering import lower
 
@@ -73,35 +74,32 @@ class VertexStatus:
         Raises:
             PayloadError: it is no such reply.
         """
-        reading = TRANSLATOR.read(described)
-        response = reading.response
-        job = _job(reading.request, reading.form)
-        readers = _readers(job)
-        listed = response.get("trials") or [forms.read_trial(one) for one in trials]
-        state, reason = _STATES.get(
-            re.sub(r"^(JOB|PIPELINE)_STATE_", "", response.get("state", "")), _STATES["PENDING"]
-        )
-        return StudyResult.model_validate(
-            {
-                "ref": response.get("name") or reading.request["displayName"],
-                "name": reading.request["displayName"],
-                "backend": "vertex",
-                "state": state,
-                "reason": reason,
-                "objectives": job.study.objectives,
-                "trials": sorted((_trial(one, readers) for one in listed), key=lambda trial: trial.id),
-                "message": response.get("error", {}).get("message", ""),
-                "created": _moment(response.get("createTime")),
-                "ended": _moment(response.get("endTime")),
-            }
+        said = forms.read_reply(described)
+        objectives, readers = _asked_for(said, described)
+        listed = said.get("trials") or [forms.read_trial(one) for one in trials]
+        name = re.sub(r"^(JOB|PIPELINE)_STATE_", "", said.get("state", ""))
+        state, reason = _STATES.get(name, _STATES["PENDING"])
+        return StudyResult(
+            ref=said.get("name", ""),
+            name=said.get("displayName", ""),
+            backend="vertex",
+            state=state,
+            reason=reason,
+            objectives=objectives,
+            trials=tuple(sorted((_trial(one, readers) for one in listed), key=lambda trial: trial.id)),
+            message=said.get("error", {}).get("message", ""),
+            created=_moment(said.get("createTime")),
+            ended=_moment(said.get("endTime")),
         )
 
     def render(self, result: StudyResult) -> Json:
-        """What only the service says in a reply; what was asked for stands beside it."""
+        """What the service would say; of what was asked for, the name and the metrics."""
         starts = [trial.started for trial in result.trials if trial.started is not None]
         moments = [moment for moment in (result.created, result.ended, *starts) if moment is not None]
         return {
             "name": result.ref,
+            "displayName": result.name,
+            "studySpec": {"metrics": [write_metric(objective) for objective in result.objectives]},
             "state": f"JOB_STATE_{_STATES_RENDERED[result.state]}",
             **given(
                 createTime=_timestamp(result.created),
@@ -117,11 +115,15 @@ class VertexStatus:
 STATUS = VertexStatus()
 
 
-def _job(request: Json, form: str) -> TuningJob:
+def _asked_for(said: Json, described: Json) -> tuple[tuple[Objective, ...], dict[str, list[Reader]]]:
+    """The objectives, and how values are read; a reply without the whole request tells the metrics only."""
     try:
-        return TRANSLATOR.from_native(request, form)[0]
-    except JobError as error:
-        raise PayloadError(f"vertex: {error.message}", problems=error.problems) from None
+        reading = TRANSLATOR.read(described)
+        job, _ = TRANSLATOR.from_native(reading.request, reading.form)
+    except (JobError, PayloadError):
+        metrics = said.get("studySpec", {}).get("metrics", ())
+        return tuple(Objective.model_validate(read_metric(metric)) for metric in metrics), {}
+    return job.study.objectives, _readers(job)
 
 
 def _error(result: StudyResult) -> Json | None:

@@ -236,11 +236,13 @@ MEASUREMENTS = {"best": "BEST_MEASUREMENT"}
 _GOALS_READ, _ALGORITHMS_READ, _MEASUREMENTS_READ = inverse(GOALS), inverse(ALGORITHMS), inverse(MEASUREMENTS)
 
 
-def _write_metric(objective: Objective) -> Json:
+def write_metric(objective: Objective) -> Json:
+    """A metric to optimise."""
     return {"metricId": objective.metric, "goal": GOALS[objective.goal]}
 
 
-def _read_metric(metric: Json) -> Json:
+def read_metric(metric: Json) -> Json:
+    """Our words for a metric."""
     return {"metric": metric["metricId"], "goal": _GOALS_READ.get(metric["goal"], "maximize")}
 
 
@@ -298,7 +300,7 @@ def write_study(job: TuningJob, parameters: Sequence[Parameter]) -> Json:
     study, budget = job.study, job.budget
     return {
         "studySpec": {
-            "metrics": [_write_metric(objective) for objective in study.objectives],
+            "metrics": [write_metric(objective) for objective in study.objectives],
             "parameters": write_space(parameters),
             **given(
                 algorithm=ALGORITHMS.get(study.algorithm.kind),
@@ -318,12 +320,12 @@ def read_study(request: Json) -> tuple[Json, Json]:
     spec = request["studySpec"]
     study = {
         "parameters": read_space(spec["parameters"]),
-        "objectives": [_read_metric(metric) for metric in spec["metrics"] if "safetyConfig" not in metric],
+        "objectives": [read_metric(metric) for metric in spec["metrics"] if "safetyConfig" not in metric],
         "algorithm": {"kind": _ALGORITHMS_READ.get(spec.get("algorithm", ""), "bayesian")},
         "early_stopping": _read_stopping(spec),
         "measurement": _MEASUREMENTS_READ.get(spec.get("measurementSelectionType", ""), "last"),
     }
-    counts = {"max_trials": "maxTrialCount", "parallel_trials": "parallelTrialCount"}
-    budget = {word: request[member] for word, member in counts.items() if not is_symbolic(request.get(member, "${}"))}
+    counts = {"max_trials": request.get("maxTrialCount"), "parallel_trials": request["parallelTrialCount"]}
+    budget = {word: count for word, count in counts.items() if not is_symbolic(count)}
     failed = whole(request.get("maxFailedTrialCount"))
     return study, budget | given(max_failed_trials=failed) | _read_end(spec)

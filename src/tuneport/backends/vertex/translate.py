@@ -90,9 +90,8 @@ class VertexTranslator:
             study, budget = _one_trial(flags), {"max_trials": 1}
         if key := request.get("encryptionSpec", {}).get("kmsKeyName"):
             trial["encryption"] = {"key": key}
-        name = request.get("displayName", "")
         job = {
-            "name": name if len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) else forms.NO_NAME,
+            "name": _read_name(request["displayName"]),
             "labels": _read_labels(request.get("labels", {})),
             "study": study,
             "trial": trial,
@@ -110,6 +109,12 @@ class VertexTranslator:
 
 
 TRANSLATOR = VertexTranslator()
+
+
+def _read_name(name: str) -> str:
+    """The display name, which may be any text there, if a job can be called so."""
+    fits = len(name) <= _LONGEST_NAME and _NAME.fullmatch(name)
+    return name if fits or "\0" in name else forms.NO_NAME
 
 
 def _read_labels(labels: Mapping[str, str]) -> dict[str, str]:
