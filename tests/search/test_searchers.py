@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tuneport.errors import SearchError, SpaceExhaustedError
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, when
 from tuneport.model.results import TrialState
-from tuneport.model.study import Anneal, Bayesian, Grid, Random, Sobol, Tpe, maximize
+from tuneport.model.study import Anneal, Bayesian, Grid, Random, Sobol, StudySpec, Tpe, maximize, minimize
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers import make_searcher
 from tuneport.search.space import Space
@@ -261,6 +261,32 @@ def test_annealing_steps_get_smaller():
 
     assert reach(2) == pytest.approx(1 / 2, rel=0.1)
     assert reach(18) == pytest.approx(1 / 10, rel=0.1)
+
+
+@models
+def test_several_objectives_all_steer(algorithm):
+    """Of the front between (0, 1) and (1, 0), far more is dominated than by chance, and both ends are approached."""
+
+    def dominated(kind, seed):
+        parameters = [Float("x", 0, 1), Float("y", 0, 1), Float("z", 0, 1)]
+        both = StudySpec(parameters=parameters, objectives=[minimize("cost"), maximize("gain")], algorithm=kind)
+        study = Study(both, seed=seed)
+        for _ in range(40):
+            trial = study.ask()
+            x, waste = trial.parameters["x"], trial.parameters["y"] + trial.parameters["z"]
+            study.tell(trial, {"cost": x**2 + waste, "gain": -((1 - x) ** 2 + waste)})
+        front = np.array([[one.metrics["cost"], -one.metrics["gain"]] for one in study.pareto])
+        front = front[(front < 1.5).all(axis=1)]
+        front = front[np.argsort(front[:, 0])]
+        return float((np.diff(front[:, 0], append=1.5) * (1.5 - front[:, 1])).sum()), front
+
+    learned = [dominated(algorithm, seed) for seed in range(3)]
+    chance = statistics.mean(dominated(Random(), seed)[0] for seed in range(3))
+    assert statistics.mean(volume for volume, _ in learned) > 1.2 * chance
+    if isinstance(algorithm, Bayesian):
+        for _, front in learned:
+            assert front[0, 0] < 0.15
+            assert front[-1, 1] < 0.15
 
 
 def valley(point):

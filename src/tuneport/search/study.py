@@ -14,6 +14,7 @@ from tuneport.errors import SearchError, TrialFinishedError, UnknownTrialError
 from tuneport.model.results import Failure, FailureKind, Measurement, Trial, TrialState, final_measurement, usable
 from tuneport.model.study import StudySpec
 from tuneport.model.word import Scalar
+from tuneport.search.pareto import nondominated
 from tuneport.search.protocols import Decision, Observation
 from tuneport.search.schedulers import make_scheduler
 from tuneport.search.searchers import make_searcher
@@ -148,6 +149,13 @@ class Study:
     def best(self) -> Trial | None:
         """The trial with the best primary metric, the earlier one of equals; None if there is no result yet."""
         return None if self._best is None else self.trial(self._best[1])
+
+    @property
+    def pareto(self) -> tuple[Trial, ...]:
+        """The trials that no other beats in one objective without losing in another, by id; all have every metric."""
+        complete = [one for one in self._finished if one.losses is not None and all(map(math.isfinite, one.losses))]
+        losses = np.array([one.losses for one in complete], dtype=float).reshape(-1, len(self.spec.objectives))
+        return tuple(self.trial(one.number) for one, best in zip(complete, nondominated(losses), strict=True) if best)
 
     def trial(self, trial: Trial | int) -> Trial:
         """The trial as it stands now.

@@ -34,7 +34,7 @@ class AnnealSearcher:
         self._space = space
         self._seed = seed
         self._novelty = Novelty(space)
-        self._reader = EvidenceReader(space)
+        self._reader = EvidenceReader(space, seed)
         self._unordered = np.array([isinstance(one.parameter, Categorical) for one in space.dimensions])
 
     def suggest(
@@ -43,7 +43,7 @@ class AnnealSearcher:
         """A step from a good trial; see `Searcher.suggest`."""
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
-        ranked = self._reader.read(finished).ranked()
+        ranked = self._reader.read(finished, number).ranked()
         return self._novelty.first_new(self._draws(ranked, rng), seen, rng)
 
     def _draws(self, ranked: Array, rng: np.random.Generator) -> Iterator[Array]:

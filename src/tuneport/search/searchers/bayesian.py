@@ -67,7 +67,7 @@ class BayesianSearcher:
         self._space = space
         self._seed = seed
         self._novelty = Novelty(space)
-        self._reader = EvidenceReader(space)
+        self._reader = EvidenceReader(space, seed)
         self._embedding = Embedding(space)
         self._initial = algorithm.initial_trials or min(max(len(space) + 1, 5), 15)
         self._densities = TpeSearcher(Tpe(initial_trials=1), space, seed)
@@ -83,7 +83,7 @@ class BayesianSearcher:
         """The most promising new point; see `Searcher.suggest`."""
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
-        evidence = self._reader.read(finished)
+        evidence = self._reader.read(finished, number)
         since_best = evidence.since_best()
         if number <= self._initial or evidence.usable < 2:
             draws = self._exploring(number, rng)

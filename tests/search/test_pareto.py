@@ -1,0 +1,60 @@
+"""Fronts and scalarisations, against brute force."""
+
+import math
+from itertools import product
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuneport.model.parameters import Float
+from tuneport.model.results import TrialState
+from tuneport.model.study import StudySpec, maximize, minimize
+from tuneport.search.pareto import nondominated
+from tuneport.search.searchers.evidence import scalarised
+from tuneport.search.study import Study
+
+ROWS = st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12)
+
+
+@given(ROWS)
+def test_the_front_is_that_of_the_definition(rows):
+    def beaten(row):
+        return any(all(a <= b for a, b in zip(other, row, strict=True)) and other != row for other in rows)
+
+    assert list(nondominated(np.array(rows, dtype=float))) == [not beaten(row) for row in rows]
+
+
+@given(ROWS, st.tuples(*[st.floats(0.05, 1)] * 3))
+def test_the_best_of_a_scalarisation_is_on_the_front(rows, weights):
+    losses = np.array(rows, dtype=float)
+    scalars = scalarised(losses, np.array(weights))
+    assert nondominated(losses)[scalars <= scalars.min() + 1e-12].any()
+
+
+def test_scalarisations_measure_the_hypervolume():
+    """The mean of their squares over directions is proportional to the area, here counted on a grid, by pi / 4."""
+    losses = np.array([[0.0, 3.0], [1.0, 1.0], [3.0, 0.0], [2.0, 2.0]])
+    angles = (np.arange(4000) + 0.5) / 4000 * math.pi / 2
+    best = np.array([scalarised(losses, np.array([math.cos(a), math.sin(a)])).min() for a in angles])
+    depth = -np.stack([scalarised(np.stack([column, column], 1), np.ones(2)) for column in losses.T], 1) / math.sqrt(2)
+    top = depth.max(axis=0)
+    grid = np.array(list(product(*[(np.arange(300) + 0.5) / 300 * edge for edge in top])))
+    dominated = (grid[:, None] <= depth).all(axis=2).any(axis=1).mean() * top.prod()
+    np.testing.assert_allclose((best**2).mean() * math.pi / 4, dominated, rtol=0.02)
+
+
+def test_what_is_missing():
+    losses = np.array([[1.0, math.nan], [math.nan, 0.0], [2.0, 5.0], [3.0, 4.0]])
+    out = scalarised(losses, np.array([0.1, 1.0]))
+    assert list(np.isnan(out)) == [False, True, False, False]
+    assert out[0] >= out[2]  # the missing loss counts as the worst one
+
+
+def test_a_study_knows_its_front():
+    study = Study(StudySpec(parameters=[Float("x", 0, 1)], objectives=[minimize("cost"), maximize("gain")]), seed=0)
+    for cost, gain in ((1, 1), (2, 3), (3, 2), (0, math.nan)):
+        study.tell(study.ask(), {"cost": cost, "gain": gain})
+    study.tell(study.ask(), state=TrialState.FAILED)
+    assert [trial.id for trial in study.pareto] == [1, 2]
+    assert Study(study.spec, seed=0).pareto == ()
