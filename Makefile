@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-search clean
 
 demo: $(VENV)/.demo  ## tune a real model on this machine
 	$(BIN)/tuneport run examples/digits/job.yaml
@@ -19,6 +19,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## overheads, as ratios in one run
 	$(BIN)/python bench/engine.py
+
+bench-search: $(VENV)/.dev  ## the search core against Optuna, on models of scikit-learn
+	$(BIN)/python bench/search.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
