@@ -59,7 +59,7 @@ class VertexTranslator:
             fixed = {name: (plain_text(value), value) for name, value in job.trial.parameters.items()}
             flags = tuple(f"--{name}={text}" for name, (text, _) in fixed.items())
             choices: dict[str, Hint] = {name: {"choices": {text: value}} for name, (text, value) in fixed.items()}
-            extra = Extra(flags, dict(sorted(lowered.hints.items())) | choices)
+            extra = Extra(flags, lowered.hints | choices)
             study = write_study(job, lowered.parameters)
         else:
             values = {**job.trial.parameters, **first_trial(job.study.parameters)}

@@ -310,6 +310,9 @@ def _like_the_first(first: Json, others: Sequence[Json]) -> int:
 # ---- what travels besides -------------------------------------------------------------------------------------------
 
 
+_FLAG = re.compile(r"--([^\s=\x00-\x1f\x7f]{1,256})=(.*)", re.DOTALL)
+
+
 def take_hints(trial: Json, searched: set[str]) -> tuple[Json, dict[str, Hint]]:
     """The trial without the hints among its variables and the fixed parameters among its arguments, and the hints.
 
@@ -320,19 +323,16 @@ def take_hints(trial: Json, searched: set[str]) -> tuple[Json, dict[str, Hint]]:
     if hints is None:
         return trial, {}
     fixed = {name: hint.get("choices") for name, hint in hints.items() if name not in searched}
-    if not all(isinstance(choices, dict) and len(choices) == 1 for choices in fixed.values()):
+    at = max(0, len(args) - len(fixed))
+    parameters: Json = {}
+    for flag in map(_FLAG.fullmatch, args[at:]):
+        choices = fixed.get(flag[1]) if flag is not None else None
+        if flag is not None and isinstance(choices, dict) and flag[2] in choices:
+            parameters[flag[1]] = choices[flag[2]]
+    if len(parameters) != len(fixed):
         return trial, {}
-    pairs = {name: next(iter(choices.items())) for name, choices in fixed.items() if choices}
-    flags = [f"--{name}={text}" for name, (text, _) in pairs.items()]
-    at = len(args) - len(flags)
-    if args[max(at, 0) :] != flags:
-        return trial, {}
-    parameters = {name: value for name, (_, value) in pairs.items()}
     found = trial | {"env": env, "args": args[:at], "parameters": parameters}
     return found, {name: hint for name, hint in hints.items() if name in searched}
-
-
-_FLAG = re.compile(r"--([^\s=\x00-\x1f\x7f]{1,256})=(.*)", re.DOTALL)
 
 
 def take_flags(trial: Json) -> tuple[Json, dict[str, str]]:
