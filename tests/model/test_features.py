@@ -24,7 +24,7 @@ ALONE = {"schema_version", "kind"}
 WHOLE = {"inputs", "output", "warm_start", "variants"}
 """Fields that hold words and are features themselves; of other words, the fields are."""
 CANDIDATES = [
-    1, 2, 0.3, 3, True, "best", "sagemaker", "convex", "log", "identical", "stream", "a", "a:b", ["a"], ["--x"],
+    1, 2, 0.3, 3, True, "best", "sagemaker", "convex", "log", "identical", "stream", "flag", "a", "a:b", ["a"], ["--x"],
     {"k": "v"}, {"native": {"x": 1}}, [{"name": "t", "uri": "data"}], {"uri": "out"},
     [{"run": "a:b"}], [{"when": {"parameter": "x", "values": ["a"]}}],
 ]  # fmt: skip

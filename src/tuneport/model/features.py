@@ -110,6 +110,7 @@ class Feature(StrEnum):
     TRIAL_INPUTS_SHARDED = auto()
     TRIAL_INPUTS_WRITABLE = auto()
     TRIAL_INPUTS_PATH = auto()
+    TRIAL_TOLD_BY = auto()
     TRIAL_OUTPUT_LOCAL = auto()
     TRIAL_OUTPUT_REMOTE = auto()
     TRIAL_TIMEOUT = auto()
@@ -501,6 +502,11 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.TRIAL_INPUTS_SHARDED: _input("data divided among replicas", "sharded", True),
     _F.TRIAL_INPUTS_WRITABLE: _input("data that trials may change", "writable", True, uri="nfs://10.0.0.2/data"),
     _F.TRIAL_INPUTS_PATH: _input("data at a certain path", "path", "data", uri="nfs://10.0.0.2/data"),
+    _F.TRIAL_TOLD_BY: Entry(
+        "places told by a flag or a variable of their name",
+        (*_field("/trial/inputs/*/told_by"), *_field("/trial/output/told_by")),
+        {"/trial/inputs": [{"name": "train", "uri": "s3://bucket/train/", "told_by": "variable"}]},
+    ),
     _F.TRIAL_OUTPUT_LOCAL: _set("results to a folder of this machine", "/trial/output/uri", "results", _local),
     _F.TRIAL_OUTPUT_REMOTE: _set("results to elsewhere", "/trial/output/uri", "s3://bucket/results/", _remote),
     _F.TRIAL_TIMEOUT: _set("a limit on a trial's time", "/trial/timeout", 7200),
@@ -540,7 +546,16 @@ CATALOGUE: Mapping[Feature, Entry] = {
         _field("/warm_start/*/kind", lambda kind: kind == "identical"),
         {"/warm_start": [{"run": "local:older", "kind": "identical"}]},
     ),
-    _F.DESCRIPTION: _set("a description", "/description", "a first try", weight="cosmetic"),
+    _F.DESCRIPTION: Entry(
+        "descriptions",
+        tuple(
+            way
+            for place in ("", "/study/parameters/*", "/trial/inputs/*", "/trial/output")
+            for way in _field(f"{place}/description")
+        ),
+        {"/description": "a first try"},
+        "cosmetic",
+    ),
     _F.EXPERIMENT: Entry(
         "an experiment that it belongs to",
         (*_field("/experiment/name"), *_field("/experiment/run")),

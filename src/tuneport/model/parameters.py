@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
-from tuneport.model.word import Flaw, Integer, Number, Numeric, Scalar, Word, same, short
+from tuneport.model.word import Flaw, Integer, Number, Numeric, Scalar, Str, Word, same, short
 
 Scale: TypeAlias = Literal["linear", "log", "reverse_log", "auto"]
 """How a range is measured.
@@ -61,6 +61,8 @@ class _Parameter(Word):
     """Its name, as the trainer knows it."""
     when: When | None = None
     """The condition under which it exists; None: always."""
+    description: Str | None = None
+    """What it is, for people."""
 
 
 class _Range(_Parameter):
@@ -118,6 +120,7 @@ class Float(_Range):
             step: float | None = ...,
             default: float | None = ...,
             when: When | None = ...,
+            description: str | None = ...,
             kind: Literal["float"] = ...,
         ) -> None: ...
 
@@ -149,6 +152,7 @@ class Int(_Range):
             step: int | None = ...,
             default: int | None = ...,
             when: When | None = ...,
+            description: str | None = ...,
             kind: Literal["int"] = ...,
         ) -> None: ...
 
@@ -176,6 +180,7 @@ class Discrete(_Parameter):
             scale: Scale = ...,
             default: float | None = ...,
             when: When | None = ...,
+            description: str | None = ...,
             kind: Literal["discrete"] = ...,
         ) -> None: ...
 
@@ -215,6 +220,7 @@ class Categorical(_Parameter):
             *,
             default: Any = ...,
             when: When | None = ...,
+            description: str | None = ...,
             kind: Literal["categorical"] = ...,
         ) -> None: ...
 

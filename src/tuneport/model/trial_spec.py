@@ -125,6 +125,8 @@ FunctionPath: TypeAlias = Annotated[
 """A Python function as "package.module:function"."""
 Patterns: TypeAlias = dict[Name, Annotated[Str, Field(min_length=1), AfterValidator(_pattern)]]
 """Metric name to a regular expression."""
+ToldBy: TypeAlias = Literal["flag", "variable"]
+"""A command-line flag, or an environment variable, of the channel's name."""
 EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -145,6 +147,10 @@ class Input(Word):
     """Trials may change it; for file systems."""
     path: Str | None = None
     """Where the trial finds it, if that is not left to the backend."""
+    told_by: ToldBy | None = None
+    """How the trial is told where it is; None: as is usual there."""
+    description: Str | None = None
+    """What it is, for people."""
 
 
 class Output(Word):
@@ -152,6 +158,10 @@ class Output(Word):
 
     uri: Annotated[Str, Field(min_length=1)]
     """A prefix: s3://, gs://, obs:// or a directory of this machine; each trial writes below it."""
+    told_by: ToldBy | None = None
+    """How the trial is told where it is; None: as is usual there."""
+    description: Str | None = None
+    """What it is, for people."""
 
 
 class Resources(Word):

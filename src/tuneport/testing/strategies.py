@@ -67,6 +67,10 @@ def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | strategy
 
 
+told_by = maybe(st.sampled_from(["flag", "variable"]))
+descriptions = maybe(st.sampled_from(["How fast it learns.", "é: # no"]))
+
+
 @st.composite
 def floats(draw: Draw, name: str, when: When | None = None) -> Float:
     """A real parameter on any scale, with or without steps and default."""
@@ -81,6 +85,7 @@ def floats(draw: Draw, name: str, when: When | None = None) -> Float:
         step=draw(st.none() | st.just(step)) if step > 0 else None,
         default=draw(maybe(st.floats(low, high))),
         when=when,
+        description=draw(descriptions),
     )
 
 
@@ -96,6 +101,7 @@ def ints(draw: Draw, name: str, when: When | None = None) -> Int:
         step=draw(maybe(st.integers(1, 50))),
         default=draw(maybe(st.integers(low, high))),
         when=when,
+        description=draw(descriptions),
     )
 
 
@@ -104,7 +110,8 @@ def discretes(draw: Draw, name: str, when: When | None = None) -> Discrete:
     """Ordered numbers, whole and not."""
     values = sorted(draw(st.lists(numbers | st.integers(-1000, 1000), min_size=1, max_size=5, unique=True)))
     scale = draw(st.sampled_from(_scales(values[0], values[-1])))
-    return Discrete(name, values, scale=scale, default=draw(maybe(st.sampled_from(values))), when=when)
+    default = draw(maybe(st.sampled_from(values)))
+    return Discrete(name, values, scale=scale, default=default, when=when, description=draw(descriptions))
 
 
 @st.composite
@@ -112,7 +119,8 @@ def categoricals(draw: Draw, name: str, when: When | None = None) -> Categorical
     """Choices of all types."""
     unique = st.lists(scalars, min_size=1, max_size=5, unique_by=lambda value: (type(value), value))
     choices = draw(unique)
-    return Categorical(name, choices, default=draw(maybe(st.sampled_from(choices))), when=when)
+    default = draw(maybe(st.sampled_from(choices)))
+    return Categorical(name, choices, default=default, when=when, description=draw(descriptions))
 
 
 def _scales(low: float, high: float) -> list[str]:
@@ -232,7 +240,7 @@ def details(searched: set[str]) -> dict[str, st.SearchStrategy[Any]]:
         "parameters": st.dictionaries(names.filter(lambda name: name not in searched), scalars, max_size=2),
         "env": st.dictionaries(st.sampled_from(["A", "B_1"]), texts, max_size=2),
         "inputs": st.lists(inputs(), max_size=2, unique_by=lambda one: one.name),
-        "output": st.builds(Output, uri=lines),
+        "output": st.builds(Output, uri=lines, told_by=told_by, description=descriptions),
         "resources": resources,
         "timeout": seconds,
         "retries": st.integers(0, 9),
@@ -253,6 +261,8 @@ def inputs() -> st.SearchStrategy[Input]:
         uri=lines,
         content_type=maybe(texts),
         mode=maybe(st.sampled_from(["copy", "stream", "mount"])),
+        told_by=told_by,
+        description=descriptions,
         sharded=st.booleans(),
         writable=st.booleans(),
         path=maybe(texts),

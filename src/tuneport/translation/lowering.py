@@ -29,6 +29,10 @@ _MARK = ""
 _VERSION = 1
 _ALL: frozenset[Scale] = frozenset({"linear", "log", "reverse_log", "auto"})
 _LONGEST_NAME = 64
+_LOOKS_TYPED = re.compile(
+    r"[Tt]rue|[Ff]alse|[-+]?(0|[1-9]\d*)|[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?", re.ASCII
+)
+"""Texts that tuneport_trial types by their looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,8 @@ class Lowered:
 
 
 def hints_text(hints: Mapping[str, Hint]) -> str:
-    """The hints as they travel."""
-    return json.dumps({_MARK: _VERSION, **hints}, separators=(",", ":"))
+    """The hints as they travel; always in one order, since services have orders of their own for parameters."""
+    return json.dumps({_MARK: _VERSION, **hints}, separators=(",", ":"), sort_keys=True)
 
 
 def read_hints(text: str) -> dict[str, Hint] | None:
@@ -90,13 +94,12 @@ def read_hints(text: str) -> dict[str, Hint] | None:
 
 def lower(parameters: Sequence[Parameter], vocabulary: Vocabulary) -> Lowered:
     """Say a space in a service's words. What cannot be said at all, such as a scale that it lacks, is left out."""
-    names = _names(parameters, vocabulary)
     texts = {} if vocabulary.typed_choices else _texts_by_name(parameters)
+    lowered = [_lowered(parameter, vocabulary) for parameter in parameters]
     made, hints = [], {}
-    for parameter, name in zip(parameters, names, strict=True):
-        fields, hint = _lowered(parameter, vocabulary)
-        if hint.get("log"):
-            name = _log_name(name)  # noqa: PLW2901 - a trainer that knows nothing of hints must not take it for the value
+    for parameter, name, (fields, hint) in zip(
+        parameters, _names(parameters, lowered, vocabulary), lowered, strict=True
+    ):
         if name != parameter.name:
             hint["name"] = parameter.name
         if (condition := parameter.when) is not None:
@@ -118,7 +121,7 @@ def _make(parameter: Parameter, fields: dict[str, Any]) -> Parameter:
         return parameter if plain else parameter.changed(when=None)
     if kind is type(parameter):
         return parameter.changed(**{"when": None, "default": None} | fields)
-    return cast("Parameter", kind(**fields))
+    return cast("Parameter", kind(**fields, description=parameter.description))
 
 
 def _lowered(parameter: Parameter, vocabulary: Vocabulary) -> tuple[dict[str, Any], Hint]:
@@ -132,7 +135,7 @@ def _lowered(parameter: Parameter, vocabulary: Vocabulary) -> tuple[dict[str, An
 
 
 def _lowered_choices(parameter: Categorical, vocabulary: Vocabulary) -> tuple[dict[str, Any], Hint]:
-    if vocabulary.typed_choices or all(isinstance(choice, str) for choice in parameter.choices):
+    if vocabulary.typed_choices or all(_is_plain(choice) for choice in parameter.choices):
         return {}, {}
     texts = _texts(parameter.choices)
     pairs = dict(zip(texts, parameter.choices, strict=True))
@@ -160,8 +163,9 @@ def _lowered_range(parameter: Float | Int, vocabulary: Vocabulary) -> tuple[dict
     if parameter.step is None and (not whole or vocabulary.ints):
         return ({} if scale == parameter.scale else {"scale": scale}), {}
     listed = _listed(parameter, vocabulary.listed_numbers)
-    if listed is not None and parameter.scale in vocabulary.list_scales:
-        return {"class": Discrete, "values": listed, "scale": parameter.scale}, hint
+    measured = parameter.scale if parameter.scale in vocabulary.list_scales else scale
+    if listed is not None and measured in vocabulary.list_scales:
+        return {"class": Discrete, "values": listed, "scale": measured}, hint
     kind: type[Parameter] = Int if whole and vocabulary.ints else Float
     return {"class": kind, "low": parameter.low, "high": parameter.high, "scale": scale, "step": None}, hint
 
@@ -200,6 +204,11 @@ def _texts_by_name(parameters: Sequence[Parameter]) -> dict[str, list[tuple[Scal
     return found
 
 
+def _is_plain(choice: Scalar) -> bool:
+    """Whether a choice is a text that nobody takes for a number or a boolean."""
+    return isinstance(choice, str) and not _LOOKS_TYPED.fullmatch(choice)
+
+
 def _condition(condition: When, texts: Mapping[str, list[tuple[Scalar, str]]]) -> When:
     """The condition in terms of the parent's texts, where the parent has texts instead of values."""
     if all(isinstance(value, str) for value in condition.values):
@@ -209,26 +218,37 @@ def _condition(condition: When, texts: Mapping[str, list[tuple[Scalar, str]]]) -
     return When(condition.parameter, said)
 
 
-def _names(parameters: Sequence[Parameter], vocabulary: Vocabulary) -> list[str]:
-    """A name for each parameter that the service takes, all different where conditions cannot keep them apart."""
-    counts = Counter(parameter.name for parameter in parameters)
+def _names(
+    parameters: Sequence[Parameter], lowered: Sequence[tuple[dict[str, Any], Hint]], vocabulary: Vocabulary
+) -> list[str]:
+    """A name for each parameter that the service takes.
+
+    Parameters of one name in several branches keep it only where conditions hold them apart and hints, which go by
+    name, are the same. A logarithm gets another name, lest a trainer that knows nothing of hints takes it for the
+    value.
+    """
+    groups: dict[str, list[Hint]] = {}
+    for parameter, (_, hint) in zip(parameters, lowered, strict=True):
+        groups.setdefault(parameter.name, []).append(hint)
+    shared = {
+        name for name, hints in groups.items() if vocabulary.conditions and all(hint == hints[0] for hint in hints)
+    }
     taken: Counter[str] = Counter()
     names = []
-    for parameter in parameters:
+    for parameter, (_, hint) in zip(parameters, lowered, strict=True):
         name = parameter.name
-        if counts[name] > 1 and not vocabulary.conditions and parameter.when is not None:
+        alone = len(groups[name]) == 1 or name in shared
+        if not alone and parameter.when is not None:
             name = f"{name}_{_plain(parameter.when.values[0])}"
         if vocabulary.names != ".*" and not re.fullmatch(vocabulary.names, name):
             name = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_LONGEST_NAME]
+        if hint.get("log"):
+            name = f"log10_{name}"[:_LONGEST_NAME]
         taken[name] += 1
-        if taken[name] > 1 and not vocabulary.conditions:
+        if taken[name] > 1 and not (alone and vocabulary.conditions):
             name = f"{name[: _LONGEST_NAME - 4]}_{taken[name]}"
         names.append(name)
     return names
-
-
-def _log_name(name: str) -> str:
-    return f"log10_{name}"[:_LONGEST_NAME]
 
 
 # ---- and back -------------------------------------------------------------------------------------------------------
@@ -254,7 +274,11 @@ def _by_name(parameters: Sequence[Parameter]) -> dict[tuple[str, object], Parame
 
 
 def _raised(parameter: Parameter, hint: Hint) -> Parameter:
-    fields: dict[str, Any] = {"name": hint.get("name", parameter.name), "when": parameter.when}
+    fields: dict[str, Any] = {
+        "name": hint.get("name", parameter.name),
+        "when": parameter.when,
+        "description": parameter.description,
+    }
     if "when" in hint:
         parent, values = hint["when"]
         fields["when"] = When(parent, values)
