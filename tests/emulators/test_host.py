@@ -295,6 +295,33 @@ def test_a_new_host_of_the_same_folder_goes_on_with_everything(make_host, make_j
     third.delete(document)
 
 
+def test_a_stopped_job_stays_stopped_whenever_the_host_ends(make_host, make_job, tmp_path):
+    programs = Programs.read(["gcr.io/p/trainer:1=sh -c 'sleep 60'"])
+    for index, pause in enumerate([0.0, 0.05, 0.5]):
+        state = tmp_path / f"state-{index}"
+        first = make_host(folder=state, programs=programs)
+        run = first.submit("job", "digits", {}, make_job(), "vertex").run
+        time.sleep(pause)
+        first.stop(run)
+        first.close()
+        second = make_host(folder=state, programs=programs)
+        assert second.wait(run, 10).state is RunState.STOPPED
+        assert second.documents.get("job", "digits").stopping
+        second.close()
+
+
+def test_a_waiting_job_goes_on_waiting_after_a_restart(make_host, make_job, tmp_path):
+    state = tmp_path / "state"
+    first = make_host(folder=state, pace=Pace(pending=0.5, quick=True))
+    document = first.submit("job", "digits", {}, make_job(), "vertex")
+    first.close()
+    second = make_host(folder=state, pace=Pace(pending=0.5, quick=True))
+    assert second.result(document.run).state is RunState.PENDING
+    result = second.wait(document.run, 10)
+    assert result.state is RunState.SUCCEEDED
+    assert min(trial.started for trial in result.trials) - document.created >= 0.5
+
+
 # ---- faults ---------------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +336,24 @@ def test_a_preempted_trial_runs_again_if_it_may(make_host, make_job, contract):
     assert (trial.state, trial.attempt) == (TrialState.SUCCEEDED, 2)
     (trial,) = host.wait(once, 20).trials
     assert (trial.state, trial.failure.kind) == (TrialState.FAILED, FailureKind.PREEMPTED)
+
+
+def test_a_trial_without_capacity_is_not_started(make_host, make_job):
+    host = make_host(faults=Faults([Fault(Kind.CAPACITY, "*/2")]))
+    result = host.wait(host.submit("job", "digits", {}, make_job(max_trials=2), "sagemaker").run, 20)
+    kinds = [trial.failure.kind if trial.failure else None for trial in result.trials]
+    assert kinds == [None, FailureKind.INFRASTRUCTURE]
+    assert "no capacity is left" in result.trials[1].failure.message
+
+
+def test_trials_within_this_process_are_preempted_as_well(make_host, make_job):
+    faults = Faults([Fault(Kind.PREEMPT, "digits/*", 0.5)], seed=1)
+    host = make_host(faults=faults, pace=Pace(quick=True))
+    result = host.wait(host.submit("job", "digits", {}, make_job(max_trials=8), "vertex").run, 20)
+    struck = {f"digits/{trial.id}" for trial in result.trials if trial.state is TrialState.FAILED}
+    assert struck == {target for target, _ in faults.struck}
+    assert 0 < len(struck) < 8
+    assert all("CapacityError" in trial.failure.message for trial in result.trials if trial.failure)
 
 
 @pytest.mark.parametrize("quick", [False, True])

@@ -134,6 +134,15 @@ def test_odd_heads_get_an_answer_and_other_hosts_are_refused(server, head, statu
     assert answer.split()[1] == status
 
 
+def test_a_body_that_waits_to_be_asked_for_is_asked_for(server):
+    head = b"POST /v1/projects/p/jobs HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(head)
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")
+        connection.sendall(b"{}")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
 def test_only_loopback_is_bound(server):
     assert server.url == f"http://127.0.0.1:{server.port}"
     addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}

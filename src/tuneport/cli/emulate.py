@@ -14,6 +14,7 @@ from tuneport.cli.output import note, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
     from tuneport.emulators.pace import Pace
 
@@ -94,8 +95,14 @@ def emulate(
     faults = Faults([Fault.read(text) for text in fault or ()], seed)
     _log(verbose=verbose)
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+
+    def end(number: int, _: FrameType | None) -> None:
+        if ended.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt  # whoever presses Ctrl-C again does not want to wait
+        ended.set()
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
     host = Host(state, programs=programs, pace=pace, speed=speed, faults=faults, grace=grace)
     try:
         with open_doors(names, host, faults, port) as doors:

@@ -22,10 +22,11 @@ CREATE TABLE documents (
     run TEXT,                   -- id of its run in the workspace, if it has one
     contract TEXT,              -- whose launch contract the run's trials are started by
     executor TEXT,              -- process or function
+    stopping INTEGER NOT NULL,  -- 1: the run was asked to stop, and stays so over restarts
     PRIMARY KEY (kind, name)
 ) STRICT
 """
-_COLUMNS = "kind, name, created, body, run, contract, executor"
+_COLUMNS = "kind, name, created, body, run, contract, executor, stopping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Document:
         run: the run behind it, as `Host.result` and its like take it; None if it has none.
         contract: whose launch contract the run's trials are started by.
         executor: "process" or "function", for runs.
+        stopping: its run was asked to stop.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Document:
     run: str | None = None
     contract: str | None = None
     executor: str | None = None
+    stopping: bool = False
 
 
 class Documents:
@@ -84,11 +87,12 @@ class Documents:
         Raises:
             ConflictError: the name is taken.
         """
-        body = json.dumps(document.body)
-        row = (document.kind, document.name, document.created, body, document.run, document.contract, document.executor)
+        one = document
+        body, stopping = json.dumps(one.body), int(one.stopping)
+        row = (one.kind, one.name, one.created, body, one.run, one.contract, one.executor, stopping)
         with self._lock:
             try:
-                self._db.execute(f"INSERT INTO documents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - our own names
+                self._db.execute(f"INSERT INTO documents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - our own names
             except sqlite3.IntegrityError as error:
                 raise ConflictError(f"there is a {document.kind} '{document.name}' already") from error
 
@@ -123,6 +127,11 @@ class Documents:
             self._db.execute("UPDATE documents SET body = ? WHERE kind = ? AND name = ?", (text, kind, name))
             return self.get(kind, name)
 
+    def note_stop(self, run: str) -> None:
+        """Remember that a run was asked to stop."""
+        with self._lock:
+            self._db.execute("UPDATE documents SET stopping = 1 WHERE run = ?", (run,))
+
     def remove(self, kind: str, name: str) -> None:
         """Forget one; no effect if there is none."""
         with self._lock:
@@ -132,6 +141,6 @@ class Documents:
         with self._lock:
             rows = self._db.execute(f"SELECT {_COLUMNS} FROM documents {where}", values).fetchall()  # noqa: S608 - our own names
         return [
-            Document(kind, name, created, json.loads(body), run, contract, executor)
-            for kind, name, created, body, run, contract, executor in rows
+            Document(kind, name, created, json.loads(body), run, contract, executor, bool(stopping))
+            for kind, name, created, body, run, contract, executor, stopping in rows
         ]

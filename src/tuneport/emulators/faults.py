@@ -41,6 +41,8 @@ class Kind(StrEnum):
     """The work is done, but the connection breaks before the answer."""
     PREEMPT = "preempt"
     """A trial is killed from outside after `seconds`, as spot capacity is."""
+    CAPACITY = "capacity"
+    """A trial cannot be started for want of machines."""
     METRIC_MISSING = "metric-missing"
     """A trial's metrics never arrive."""
     INFEASIBLE = "infeasible"
@@ -52,7 +54,7 @@ class Kind(StrEnum):
         return self in _OF_TRIALS
 
 
-_OF_TRIALS = frozenset({Kind.PREEMPT, Kind.METRIC_MISSING, Kind.INFEASIBLE})
+_OF_TRIALS = frozenset({Kind.PREEMPT, Kind.CAPACITY, Kind.METRIC_MISSING, Kind.INFEASIBLE})
 _SECONDS = 1.0
 
 

@@ -127,12 +127,14 @@ class Host:
         with closing(self.connect(contract, gpus=None if wanted(fitted.trial.resources) else 0)) as client:
             run = client.create(fitted, self._base, executor, version("tuneport"))
             document = Document(kind, name, time.time(), dict(body), run, contract, executor)
+            driver = self._driver(document)  # there before anybody can find the document, and ask it to stop
             try:
                 self.documents.add(document)
             except TuneportError:
+                self._forget(run)
                 client.delete(run)
                 raise
-        self._drive(document)
+        driver.start()
         return document
 
     def result(self, run: str) -> StudyResult:
@@ -161,9 +163,10 @@ class Host:
         """
         with self._lock:
             driver = self._drivers.get(run)
-            if driver is not None and driver.note_stop(trial):
-                return
-            self._client.stop(run, trial)
+            if driver is None or not driver.note_stop(trial):
+                self._client.stop(run, trial)
+        if trial is None:
+            self.documents.note_stop(run)
 
     def delete(self, document: Document) -> None:
         """Forget a document and, if it has one, its run with all files.
@@ -175,12 +178,13 @@ class Host:
             state = self.result(document.run).state
             if not state.ended:
                 raise ConflictError(f"{document.kind} '{document.name}' is {state}")
-            driver = self._drivers.get(document.run)
+            with self._lock:
+                driver = self._drivers.get(document.run)
             if driver is not None:
                 driver.join(_PATIENCE)
             with self._lock:
                 self._client.delete(document.run)
-            self._drivers.pop(document.run, None)
+            self._forget(document.run)
         self.documents.remove(document.kind, document.name)
 
     def logs(self, run: str, trial: int) -> list[str]:
@@ -214,11 +218,6 @@ class Host:
     def place(self, uri: str) -> Path:
         """The folder that stands for a place elsewhere, such as s3://bucket/key: put data there, find results there."""
         return launching.place(self.folder / "places", uri)
-
-    def trial_folder(self, run: str, trial: int) -> Path:
-        """The folder of a trial's own."""
-        with self._lock:
-            return self._client.folder(run) / "trials" / str(trial)
 
     def close(self) -> None:
         """Let go of everything.
@@ -301,13 +300,17 @@ class Host:
         for document in self.documents.with_runs():
             assert document.run is not None  # noqa: S101 - tells the type checker what was asked for
             if not self._client.result(document.run).state.ended:
-                self._drive(document)
+                self._driver(document).start()
 
-    def _drive(self, document: Document) -> None:
+    def _driver(self, document: Document) -> _Driver:
         driver = _Driver(self, document)
         with self._lock:
             self._drivers[driver.run] = driver
-        driver.start()
+        return driver
+
+    def _forget(self, run: str) -> None:
+        with self._lock:
+            self._drivers.pop(run, None)
 
     def _wound_up(self, speed: float) -> Clock:
         """The clock, going on from where the last host left it."""
@@ -332,12 +335,13 @@ class _Driver:
         assert document.run is not None  # noqa: S101 - tells the type checker what was asked for
         self.run = document.run
         self.error: str | None = None
-        self.stopping = False
+        self.stopping = document.stopping
         self._host = host
         self._document = document
         self._lock = threading.Lock()
         self._begun = False
         self._left = False
+        self._over = False
         self._awake = threading.Event()
         self._asked: set[int | None] = set()
         self._thread = threading.Thread(target=self._drive, name=self.run, daemon=True)
@@ -359,7 +363,7 @@ class _Driver:
         """Take a request to stop. False: the journal is the place for it, since the run is being driven, or is over."""
         with self._lock:
             self.stopping = self.stopping or trial is None
-            if self._begun or not self._thread.is_alive():
+            if self._begun or self._over:
                 return False
             self._asked.add(trial)
             if trial is None:
@@ -370,8 +374,9 @@ class _Driver:
         host, client = self._host, self._host.connect()
         try:
             age = host.clock.now() - host.clock.shown(self._document.created)
-            host.clock.sleep(host.pace.wait - age, unless=self._awake)
-            if self._left:
+            if not self.stopping:
+                host.clock.sleep(host.pace.wait - age, unless=self._awake)
+            if self._left and not self.stopping:
                 return
             function = host.function(self._document)
             client.drive(self.run, lambda _: self._observe(client), function, stopping=self.stopping)
@@ -381,11 +386,13 @@ class _Driver:
             _log.exception("run %s could not go on", self.run)
             self.error = f"the emulator could not go on with it: {error}"
         finally:
+            with self._lock:
+                self._over = True
             client.close()
 
     def _observe(self, client: LocalClient) -> None:
         """Called with every change: pass on what was asked before, and leave if the host does."""
-        if self._left:
+        if self._left and not self.stopping:
             raise _LeftError
         with self._lock:
             self._begun = True

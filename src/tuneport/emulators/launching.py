@@ -26,8 +26,11 @@ _NEVER = "(?!)"
 _FAULT_FILE = "fault.jsonl"
 
 
-class PreemptedError(Exception):
-    """What a trial within this process dies of when its capacity is taken away."""
+_NO_CAPACITY = "no capacity is left"
+
+
+class CapacityError(Exception):
+    """What a trial within this process dies of when its machine is taken away, or was never there."""
 
 
 def place(folder: Path, uri: str) -> Path:
@@ -102,6 +105,10 @@ def _struck(launch: Launch, fault: Fault | None, trial: TrialContext) -> Launch:
     if fault.kind is Kind.PREEMPT:
         watched = (sys.executable, "-S", "-E", preempt.__file__, str(fault.seconds))
         return replace(launch, argv=(*watched, *launch.argv))
+    if fault.kind is Kind.CAPACITY:
+        return replace(
+            launch, argv=(str(Path(trial.folder) / _NO_CAPACITY),)
+        )  # the engine cannot start it, and says so
     launch = replace(launch, patterns=dict.fromkeys(launch.patterns, _NEVER), reports=None)
     if fault.kind is Kind.INFEASIBLE:
         metrics = {one.metric: "nan" for one in trial.job.study.objectives}
@@ -124,8 +131,8 @@ def function(
 
     def trial(tuneport_parameters: Mapping[str, Any]) -> Any:
         fault = draw(tuneport_parameters)
-        if fault is not None and fault.kind is Kind.PREEMPT:
-            raise PreemptedError("its capacity was taken away")
+        if fault is not None and fault.kind in {Kind.PREEMPT, Kind.CAPACITY}:
+            raise CapacityError("it was taken away" if fault.kind is Kind.PREEMPT else _NO_CAPACITY)
         if fault is not None:
             return None if fault.kind is Kind.METRIC_MISSING else float("nan")
         known = job.under(tuneport_parameters)

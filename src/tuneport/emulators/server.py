@@ -382,6 +382,12 @@ class _Connection(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
         self.wfile.flush()
 
+    def handle_expect_100(self) -> bool:
+        """Ask for a body that waits to be asked for, at once."""
+        asked = super().handle_expect_100()
+        self.wfile.flush()
+        return asked
+
     def _reset(self) -> None:
         """Break the connection, as a machine that goes down does."""
         self.close_connection = True
