@@ -35,7 +35,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
@@ -161,16 +161,12 @@ class Router:
             match = pattern.fullmatch(request.path)
             if match and method == request.method:
                 params = {name: unquote(text) for name, text in match.groupdict().items()}
-                return handler(_with_params(request, params))
+                return handler(replace(request, params=params))
             if match:
                 elsewhere.append(method)
         if elsewhere:
             raise HttpError(405, f"{request.path} takes {', '.join(sorted(set(elsewhere)))}, not {request.method}")
         raise HttpError(404, f"there is nothing at {request.method} {request.path}")
-
-
-def _with_params(request: Request, params: Mapping[str, str]) -> Request:
-    return Request(request.method, request.path, request.query, request.headers, request.body, params, request.queries)
 
 
 class Server:
