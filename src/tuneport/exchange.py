@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -30,6 +31,7 @@ Material: TypeAlias = Callable[[str], tuple[str, ...]]
 
 _OURS = {FORM, SPELLING, RESPONSE}
 _MOST_LEVELS = 100
+_MOST_PROBLEMS = 100
 AnyCloud: TypeAlias = Cloud[Any]
 
 
@@ -149,23 +151,44 @@ def _kept(name: str, box: Json) -> list[FieldReport]:
     ]
 
 
-def _plain(value: object, depth: int = 0) -> Any:
-    """A copy that is JSON; SDKs hand out tuples and times.
+def _plain(value: object) -> Any:
+    """A copy that is JSON, and fit for a box; SDKs hand out tuples, times and numbers that are none.
 
     Raises:
-        PayloadError: it holds what JSON cannot, or is nested too deeply.
+        PayloadError: it holds what JSON cannot say, or is nested too deeply.
     """
-    if depth > _MOST_LEVELS:
-        raise PayloadError("the document", problems=[Problem("", f"is nested deeper than {_MOST_LEVELS} levels")])
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, depth + 1) for item in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if hasattr(value, "isoformat"):
+    problems: list[Problem] = []
+    plain = _copied(value, (), problems)
+    if problems:
+        raise PayloadError("this is no document that JSON can say", problems=problems[:_MOST_PROBLEMS])
+    return plain
+
+
+def _copied(value: object, path: tuple[str | int, ...], problems: list[Problem]) -> Any:
+    if len(path) > _MOST_LEVELS:
+        problems.append(Problem("", f"is nested deeper than {_MOST_LEVELS} levels"))
+    elif isinstance(value, Mapping):
+        return {
+            _copied(str(key), path, problems): _copied(item, (*path, str(key)), problems) for key, item in value.items()
+        }
+    elif isinstance(value, (list, tuple)):
+        return [_copied(item, (*path, index), problems) for index, item in enumerate(value)]
+    elif isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"  # as protobuf's JSON has them
+    elif hasattr(value, "isoformat"):
         return value.isoformat()
-    raise PayloadError("the document", problems=[Problem("", f"holds {_kind(value)}, which JSON cannot say")])
+    elif complaint := _unfit_for_json(value):
+        problems.append(Problem(pointer(path), complaint))
+    return value
+
+
+def _unfit_for_json(value: object) -> str | None:
+    if isinstance(value, str):
+        sound = "\x00" not in value and (value.isascii() or not any("\ud800" <= one <= "\udfff" for one in value))
+        return None if sound else "must be text without NUL characters and lone surrogates"
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**63 else "must fit into 64 bits"
+    return None if value is None or isinstance(value, float) else f"is {_kind(value)}, which JSON cannot say"
 
 
 def _kind(value: object) -> str:
