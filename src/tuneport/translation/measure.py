@@ -105,10 +105,13 @@ def judge(before: TuningJob, after: TuningJob, capabilities: Capabilities) -> li
         A report for every field that is not exactly kept, in the order of the job's fields.
     """
     declared = _declared(before, capabilities)
-    verdicts = dict(declared)
+    verdicts = {}
+    told = set()
     for change in compare(before, after):
         place = _belongs(change.pointer, declared)
-        verdicts[place] = _verdict(change, declared.get(place), before)
+        told.add(place)
+        verdicts[change.pointer] = _verdict(change, declared.get(place), before)
+    verdicts = {place: report for place, report in declared.items() if place not in told} | verdicts
     return [verdict for _, verdict in sorted(verdicts.items(), key=lambda item: _order(item[0]))]
 
 
