@@ -11,6 +11,7 @@ _REGISTRY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 class TestSageMaker(Conformance):
     backend = BACKEND
     settings = {
+        "region": "eu-west-1",
         "role": "arn:aws:iam::123456789012:role/tuning",
         "output": "s3://bucket/output",
         "image": f"{_REGISTRY}/train:1",
@@ -24,5 +25,7 @@ class TestSageMaker(Conformance):
         "trainer": "arn:aws:iam::123456789012:role/trainer",
         "key": "arn:aws:kms:eu-west-1:123456789012:key/0",
         "n1-standard-8": "ml.m5.2xlarge",
+        "pool-1": "arn:aws:sagemaker:eu-west-1:123456789012:training-plan/plan-1",
+        "local:older": "sagemaker:older",
     }
     goldens = Path(__file__).parents[1] / "golden" / "sagemaker"

@@ -9,7 +9,6 @@ from tuneport.backends.protocols import PROTOCOL_VERSION
 from tuneport.engine.launch import LaunchContract
 from tuneport.errors import BackendError
 from tuneport.translation.capabilities import Capabilities
-
 from tuneport_nimbus.capabilities import CAPABILITIES
 from tuneport_nimbus.launch import launch
 from tuneport_nimbus.settings import NimbusSettings
@@ -31,6 +30,7 @@ class NimbusBackend:
 
     def connect(self, settings: NimbusSettings, *, endpoint: str | None = None) -> NoReturn:
         """The first place where an SDK may be imported. Nimbus has none, nor anything to connect to."""
+        del settings, endpoint
         raise BackendError("nimbus does not exist, so that nothing can run there", backend=self.name)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tuneport.model.features import CATALOGUE
-from tuneport.model.features import Feature as F
+from tuneport.model.features import CATALOGUE, Feature
 from tuneport.translation.capabilities import (
     Capabilities,
     Home,
@@ -17,6 +16,7 @@ from tuneport.translation.capabilities import (
 )
 from tuneport.translation.lowering import Vocabulary
 
+F = Feature
 VOCABULARY = Vocabulary(float_scales=frozenset({"linear", "log"}), int_scales=frozenset({"linear", "log"}))
 """Ranges, even or logarithmic, and choices of text. The rest is lowered to these, and restored by tuneport_trial."""
 
@@ -36,7 +36,10 @@ _NO_WORD = unsupported("nimbus has no word for it", instead="leave it out")
 
 CAPABILITIES = Capabilities(
     supports={
-        **{feature: dropped("nimbus does not note it") if CATALOGUE[feature].weight == "cosmetic" else _NO_WORD for feature in F},
+        **{
+            feature: dropped("nimbus does not note it") if CATALOGUE[feature].weight == "cosmetic" else _NO_WORD
+            for feature in F
+        },
         **dict.fromkeys(_SAID, exact(evidence="API reference")),
         **dict.fromkeys(_RESTORED, emulated("tuneport_trial", "read back through TUNEPORT_SPACE")),
         **dict.fromkeys(_NEAREST, approximated("nimbus takes its nearest method")),

@@ -8,14 +8,10 @@ from typing import Any
 from tuneport.model.results import StudyResult
 
 Json = dict[str, Any]
-RUNS = {
-    **{"pending": "QUEUED", "running": "BUSY", "stopping": "CLOSING"},
-    **{"succeeded": "DONE", "stopped": "CLOSED", "failed": "BROKEN"},
-}
-TRIALS = {
-    **{"requested": "QUEUED", "running": "BUSY", "stopping": "CLOSING"},
-    **{"succeeded": "DONE", "stopped": "CLOSED", "infeasible": "REFUSED", "failed": "BROKEN"},
-}
+_ENDS = {"stopping": "CLOSING", "succeeded": "DONE", "stopped": "CLOSED", "failed": "BROKEN"}
+RUNS = {"pending": "QUEUED", "running": "BUSY", **_ENDS}
+TRIALS = {"requested": "QUEUED", "running": "BUSY", "infeasible": "REFUSED", **_ENDS}
+DIRECTIONS = {"maximize": "UP", "minimize": "DOWN"}
 
 
 class NimbusStatus:
@@ -38,15 +34,17 @@ class NimbusStatus:
 
     def render(self, result: StudyResult) -> Json:
         goal = result.objectives[0]
-        job = {"title": result.name, "goal": {"metric": goal.metric, "direction": _DIRECTION[goal.goal]}}
+        job = {"title": result.name, "goal": {"metric": goal.metric, "direction": DIRECTIONS[goal.goal]}}
         tries = [
-            {"id": one.id, "state": TRIALS[one.state], "values": dict(one.parameters), "score": one.metrics.get(goal.metric)}
+            {
+                "id": one.id,
+                "state": TRIALS[one.state],
+                "values": dict(one.parameters),
+                "score": one.metrics.get(goal.metric),
+            }
             for one in result.trials
         ]
         return {"id": result.ref.partition(":")[2], "state": RUNS.get(result.state, "BUSY"), "job": job, "tries": tries}
-
-
-_DIRECTION = {"maximize": "UP", "minimize": "DOWN"}
 
 
 def _read_try(one: Json, metric: str) -> Json:

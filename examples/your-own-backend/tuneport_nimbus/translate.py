@@ -8,7 +8,7 @@ from tuneport.backends.protocols import Reading
 from tuneport.errors import Problem
 from tuneport.model.job import TuningJob
 from tuneport.translation.lowering import HINTS_VARIABLE, hints_text, lower, raised, read_hints
-
+from tuneport_nimbus import forms
 from tuneport_nimbus.capabilities import VOCABULARY
 from tuneport_nimbus.schema import JOB
 from tuneport_nimbus.settings import NimbusSettings
@@ -18,22 +18,22 @@ Json = dict[str, Any]
 
 
 class NimbusTranslator:
-    """Documents are bare jobs, or the service's answers, which hold one."""
+    """What `tuneport translate`, `import` and `migrate` ask."""
 
     forms = ("job",)
 
     def read(self, document: Json) -> Reading:
-        answer = {key: value for key, value in document.items() if key != "job"} if "job" in document else {}
-        return Reading("job", _said(JOB.read(document.get("job", document))), answer)
+        return forms.read(document)
 
     def write(self, reading: Reading) -> Json:
-        return {**reading.response, "job": reading.request} if reading.response else reading.request
+        return forms.write(reading)
 
     def to_native(self, job: TuningJob, settings: NimbusSettings, form: str) -> Json:
+        del form  # there is one
         trial, budget = job.trial, job.budget
         lowered = lower(job.study.parameters, VOCABULARY)
         hints = {HINTS_VARIABLE: hints_text(lowered.hints)} if lowered.hints else {}
-        return _said(
+        return forms.said(
             {"title": job.name, "tags": dict(job.labels), "account": settings.account}
             | {"trials": budget.max_trials or 1000, "parallel": budget.parallel_trials}
             | write_study(job)
@@ -45,6 +45,7 @@ class NimbusTranslator:
         )
 
     def from_native(self, request: Json, form: str) -> tuple[TuningJob, NimbusSettings]:
+        del form
         env = dict(request.get("env", {}))
         hints = read_hints(env[HINTS_VARIABLE]) if HINTS_VARIABLE in env else None
         if hints is not None:
@@ -59,9 +60,5 @@ class NimbusTranslator:
         return TuningJob.model_validate(job | {"study": study}), NimbusSettings(account=request.get("account"))
 
     def problems(self, request: Json, form: str) -> list[Problem]:
+        del form
         return JOB.problems(request)
-
-
-def _said(request: Json) -> Json:
-    """The request without what says nothing; one trial at a time is what nimbus does anyway."""
-    return {key: value for key, value in request.items() if value not in (None, [], {}) and (key, value) != ("parallel", 1)}

@@ -1,4 +1,4 @@
-"""Documents with mistakes in them, of the kinds that people, tools and attackers make; the same seed, the same mistake."""
+"""Documents with mistakes in them, of the kinds that people, tools and attackers make."""
 
 from __future__ import annotations
 
@@ -79,6 +79,8 @@ def _spelt_otherwise(value: Any, chance: random.Random) -> Any:
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, (int, float)):
+        if not -1e300 < value < 1e300:
+            return f"{value}"
         return chance.choice((str(value), -value, value * 10**6, value + 0.5, f" {value} ", int(abs(value)) % 97))
     if isinstance(value, str):
         return chance.choice(

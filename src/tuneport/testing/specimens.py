@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -64,7 +64,8 @@ def combined(features: Iterable[Feature], plain: Feature = Feature.TRIAL_IMAGE_C
 
 def combinations() -> st.SearchStrategy[TuningJob]:
     """Jobs that ask for any few features, in otherwise plain words."""
-    features = st.lists(st.sampled_from(list(CATALOGUE)), max_size=6, unique=True)
+    portable = [feature for feature in CATALOGUE if feature is not Feature.NATIVE]
+    features = st.lists(st.sampled_from(portable), max_size=6, unique=True)
     return features.map(combined).filter(lambda job: job is not None)  # type: ignore[return-value] # just filtered
 
 
@@ -73,9 +74,9 @@ _TIMES = st.integers(1_600_000_000, 1_900_000_000).map(float)
 
 
 @st.composite
-def trials(draw: Draw, number: int, metric: str) -> Trial:
-    """One trial in any state; those that ended well have a result."""
-    state = draw(st.sampled_from(TrialState))
+def trials(draw: Draw, number: int, metric: str, states: Sequence[TrialState] = tuple(TrialState)) -> Trial:
+    """One trial in any of some states; those that ended well have a result."""
+    state = draw(st.sampled_from(states))
     scored = state is TrialState.SUCCEEDED or (state is TrialState.STOPPED and draw(st.booleans()))
     final = Measurement(metrics={metric: draw(_SCORES)}) if scored else None
     started = None if state is TrialState.REQUESTED else draw(_TIMES)
@@ -93,8 +94,9 @@ def trials(draw: Draw, number: int, metric: str) -> Trial:
 
 @st.composite
 def results(draw: Draw, backend: str) -> StudyResult:
-    """Records of runs in any state, with some trials."""
+    """Records of runs in any state, with some trials; when a run has ended, its trials have."""
     state = draw(st.sampled_from([state for state in RunState if state is not RunState.INTERRUPTED]))
+    states = [one for one in TrialState if one.ended or not state.ended]
     goal = draw(st.sampled_from(["maximize", "minimize"]))
     created = draw(_TIMES)
     return StudyResult(
@@ -102,8 +104,8 @@ def results(draw: Draw, backend: str) -> StudyResult:
         name="specimen",
         backend=backend,
         state=state,
-        objectives=(Objective("score", goal),),
-        trials=tuple(draw(trials(number, "score")) for number in range(1, draw(st.integers(0, 4)) + 1)),
+        objectives=(Objective(metric="score", goal=goal),),
+        trials=tuple(draw(trials(number, "score", states)) for number in range(1, draw(st.integers(0, 4)) + 1)),
         reason=RunReason.COMPLETED if state is RunState.SUCCEEDED else None,
         created=created,
         ended=created + 60 if state.ended else None,
