@@ -22,11 +22,7 @@ class NimbusTranslator:
 
     forms = ("job",)
 
-    def read(self, document: Json) -> Reading:
-        return forms.read(document)
-
-    def write(self, reading: Reading) -> Json:
-        return forms.write(reading)
+    read, write = staticmethod(forms.read), staticmethod(forms.write)
 
     def to_native(self, job: TuningJob, settings: NimbusSettings, form: str) -> Json:
         del form  # there is one
