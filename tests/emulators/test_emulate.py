@@ -104,9 +104,8 @@ def emulators(tmp_path: Path) -> Iterator[Emulators]:
     made = Emulators(tmp_path)
     yield made
     for process in made.started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        process.terminate()  # not killed, so that it leaves nothing behind
+        process.communicate(timeout=30)
 
 
 @pytest.fixture
