@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
@@ -89,19 +89,27 @@ class Study:
             drawn and can be read from `seed`.
         on_event: gets every event before it is applied, so that it can be recorded; what it raises goes to the caller
             and leaves the study as it was.
+        history: trials of earlier jobs with the same primary metric, whose ranges may have been others; adaptive
+            searchers begin with the best of them, and the Bayesian one learns from all.
 
     Raises:
         SearchError: the spec asks for what the search core cannot do.
     """
 
     def __init__(
-        self, spec: StudySpec, *, seed: int | None = None, on_event: Callable[[Event], object] | None = None
+        self,
+        spec: StudySpec,
+        *,
+        seed: int | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        history: Sequence[Trial] = (),
     ) -> None:
         self.spec = spec
         self.seed = next(s for s in (spec.algorithm.seed, seed, _drawn_seed()) if s is not None)
         self.space = Space(spec.parameters)
         self._on_event = on_event
-        self._searcher = make_searcher(spec.algorithm, self.space, self.seed)
+        earlier = [self._observation(one) for one in history if one.state.ended]
+        self._searcher = make_searcher(spec.algorithm, self.space, self.seed, earlier)
         self._scheduler = make_scheduler(spec)
         self._sign = _sign(spec.objective.goal)
         self._trials: dict[int, _Progress] = {}
@@ -118,9 +126,10 @@ class Study:
         *,
         seed: int | None = None,
         on_event: Callable[[Event], object] | None = None,
+        history: Sequence[Trial] = (),
     ) -> Self:
         """The study to which the recorded `events` led. `on_event` gets only what happens from now on."""
-        study = cls(spec, seed=seed, on_event=on_event)
+        study = cls(spec, seed=seed, on_event=on_event, history=history)
         for event in events:
             study.apply(event)
         return study
@@ -343,7 +352,7 @@ class Study:
         progress.final_measurement = event.final_measurement
         progress.failure = event.failure
         del self._running[event.trial]
-        observation = Observation(event.trial, progress.parameters, self._losses(event), event.state)
+        observation = self._observation(_trial(progress))
         insort(self._finished, observation, key=_number)
         self._scheduler.ended(event.trial, event.state)
         if observation.losses is not None:
@@ -351,12 +360,13 @@ class Study:
             self._best = candidate if self._best is None else min(self._best, candidate)
         return Decision.CONTINUE
 
-    def _losses(self, event: Ended) -> tuple[float, ...] | None:
-        metrics = {} if event.final_measurement is None else event.final_measurement.metrics
-        unusable = event.state in {TrialState.FAILED, TrialState.INFEASIBLE}
+    def _observation(self, trial: Trial) -> Observation:
+        metrics = {} if trial.final_measurement is None else trial.final_measurement.metrics
+        losses = tuple(_sign(one.goal) * metrics.get(one.metric, math.nan) for one in self.spec.objectives)
+        unusable = trial.state in {TrialState.FAILED, TrialState.INFEASIBLE}
         if unusable or not usable(metrics.get(self.spec.objective.metric)):
-            return None
-        return tuple(_sign(one.goal) * metrics.get(one.metric, math.nan) for one in self.spec.objectives)
+            return Observation(trial.id, trial.parameters, None, trial.state)
+        return Observation(trial.id, trial.parameters, losses, trial.state)
 
     def _known(self, trial: Trial | int) -> _Progress:
         number = trial.id if isinstance(trial, Trial) else trial

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tuneport.model.study import Algorithm, Anneal, Bayesian, Grid, Hyperband, Random, Sobol, Tpe
-from tuneport.search.protocols import Searcher
+from tuneport.search.protocols import Observation, Searcher
 from tuneport.search.searchers.anneal import AnnealSearcher
 from tuneport.search.searchers.bayesian import BayesianSearcher
 from tuneport.search.searchers.defaults import DefaultsFirst
 from tuneport.search.searchers.grid import GridSearcher
+from tuneport.search.searchers.precedents import Precedents, PrecedentsFirst
 from tuneport.search.searchers.random import RandomSearcher
 from tuneport.search.searchers.sobol import SobolSearcher
 from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.space import Space
 
 
-def make_searcher(algorithm: Algorithm, space: Space, seed: int) -> Searcher:
+def make_searcher(algorithm: Algorithm, space: Space, seed: int, history: Sequence[Observation] = ()) -> Searcher:
     """The searcher that an algorithm stands for.
 
     Args:
         algorithm: which one, and its settings; its own seed is not looked at.
         space: what is searched.
         seed: makes the suggestions repeatable, at least 0.
+        history: trials of earlier jobs, as far as they are of use; random searchers and grids do not look at them.
 
     Raises:
         SearchError: a grid over an infinite space.
     """
-    searcher = _searcher(algorithm, space, seed)
+    precedents = Precedents(space, history)
+    searcher = _searcher(algorithm, space, seed, precedents)
+    if isinstance(algorithm, Grid):
+        return searcher
+    if searcher.adaptive and precedents:
+        return PrecedentsFirst(searcher, space, precedents.best())
     has_defaults = any(dimension.parameter.default is not None for dimension in space.dimensions)
-    return DefaultsFirst(searcher, space, seed) if has_defaults and not isinstance(algorithm, Grid) else searcher
+    return DefaultsFirst(searcher, space, seed) if has_defaults else searcher
 
 
-def _searcher(algorithm: Algorithm, space: Space, seed: int) -> Searcher:
+def _searcher(algorithm: Algorithm, space: Space, seed: int, precedents: Precedents) -> Searcher:
     match algorithm:
         case Random() | Hyperband():
             return RandomSearcher(space, seed)
@@ -41,6 +50,6 @@ def _searcher(algorithm: Algorithm, space: Space, seed: int) -> Searcher:
         case Tpe():
             return TpeSearcher(algorithm, space, seed)
         case Bayesian():
-            return BayesianSearcher(algorithm, space, seed)
+            return BayesianSearcher(algorithm, space, seed, precedents)
         case Grid():
             return GridSearcher(space)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,11 @@ from tuneport.model.word import Scalar
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
-from tuneport.search.searchers.gaussian_process import GaussianProcess
+from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess
 from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.novelty import Novelty
 from tuneport.search.searchers.outlook import Outlook
+from tuneport.search.searchers.precedents import Precedents
 from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Array, Space
@@ -51,27 +53,29 @@ _DRAWS = 64
 class BayesianSearcher:
     """Asks a model of the losses where an improvement is most to be expected.
 
-    The first trials are a Latin hypercube. A running trial counts as what the model expects of it, with no doubt left,
-    and its close surroundings wait for its result, so that trials asked for together differ. Where trials fail is a
-    model of its own.
+    The first trials are a Latin hypercube; where earlier jobs are known, in a box around their good trials, and what
+    they make expect is the mean around which the model varies, as far as it agrees with what is seen. A running trial
+    counts as what the model expects of it, with no doubt left, and its close surroundings wait for its result, so that
+    trials asked for together differ. Where trials fail is a model of its own.
 
     When no trial has been a new best for a while, the kernel may be too sure of what it has not seen: every other
     suggestion then takes shorter lengths, the shorter the longer this lasts (after Berkenkamp et al. 2019). If that
-    does not help, no kernel may fit, as on a plateau or among many narrow valleys: of the remaining suggestions every
-    other one is drawn by the densities of `TpeSearcher`, which assume no smoothness.
+    does not help, no kernel may fit, as on a plateau or among many narrow valleys: every other one of these is then
+    drawn by the densities of `TpeSearcher`, which assume no smoothness.
     """
 
     adaptive = True
 
-    def __init__(self, algorithm: Bayesian, space: Space, seed: int) -> None:
+    def __init__(self, algorithm: Bayesian, space: Space, seed: int, precedents: Precedents | None = None) -> None:
         self._space = space
+        self._precedents = precedents
         self._seed = seed
         self._novelty = Novelty(space)
         self._reader = EvidenceReader(space, seed)
         self._embedding = Embedding(space)
         self._initial = algorithm.initial_trials or min(max(len(space) + 1, 5), 15)
         self._densities = TpeSearcher(Tpe(initial_trials=1), space, seed)
-        self._learner = KernelLearner(self._embedding, self._initial)
+        self._learner = KernelLearner(self._embedding, self._initial, lambda *told: self._told(*told)[0])
         self._unordered = np.array([isinstance(one.parameter, Categorical) for one in space.dimensions])
         self._continuous = np.array([one.count is None for one in space.dimensions])
         # A step along a parameter with few values must be able to reach the next one.
@@ -91,14 +95,15 @@ class BayesianSearcher:
             return self._densities.suggest(number, finished, pending)
         else:
             running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
-            doubt = since_best - _PATIENCE if number % 2 else 0
+            doubt = since_best - _PATIENCE if number % 2 == 0 else 0
             draws = self._promising(self._outlook(evidence, running, doubt), evidence, rng)
         return self._novelty.first_new(draws, seen, rng)
 
     def _exploring(self, number: int, rng: np.random.Generator) -> Iterator[Array]:
         if number <= self._initial:
             design = latin_hypercube(self._initial, len(self._space), np.random.default_rng([self._seed, 0]))
-            yield design[number - 1]
+            low, high = self._precedents.box() if self._precedents else (0.0, 1.0)
+            yield low + design[number - 1] * (high - low)
         for _ in range(_DRAWS):
             yield rng.random(len(self._space))
 
@@ -122,16 +127,36 @@ class BayesianSearcher:
         kernel = self._learner.kernel(features[usable], losses)
         if doubt > 0:
             kernel = kernel.doubted(self._learner.prior, max(_PATIENCE / (_PATIENCE + doubt), _SHORTEST))
+        values, share = self._told(features[usable], losses)
+        chosen = representative(values, _MODELLED)
+        places, values, waiting = features[usable][chosen], values[chosen], self._embedding(running)
+        process = GaussianProcess(kernel, places, values)
+        if len(waiting):
+            places, values = np.concatenate([places, waiting]), np.concatenate([values, process.mean(waiting)])
+            process = GaussianProcess(kernel, places, values, exact=len(waiting))
+        model = StackedProcess(process, self._past, share) if self._past else process
+        best = float(model.mean(places).min())
+        return Outlook(self._embedding, model, best, waiting, self._caution(features, usable))
+
+    def _told(self, features: Array, losses: Array) -> tuple[Array, float]:
+        """What the model is to explain: warped losses, less the share that earlier jobs explain; and that share."""
+        values = warped(losses)
+        if self._past is None:
+            return values, 0.0
+        expected = self._past.mean(features)
+        share = max(float(expected @ values / (expected @ expected + 1)), 0.0)
+        return values - share * expected, share
+
+    @cached_property
+    def _past(self) -> GaussianProcess | None:
+        """What earlier jobs make expect of this one's warped losses."""
+        if not self._precedents:
+            return None
+        features, losses = self._embedding(self._precedents.evidence.cube), self._precedents.evidence.losses
         values = warped(losses)
         chosen = representative(values, _MODELLED)
-        places, values = features[usable][chosen], values[chosen]
-        model = GaussianProcess(kernel, places, values)
-        best = float(model.mean(places).min())
-        waiting = self._embedding(running)
-        if len(waiting):
-            places, values = np.concatenate([places, waiting]), np.concatenate([values, model.mean(waiting)])
-            model = GaussianProcess(kernel, places, values, exact=len(waiting))
-        return Outlook(self._embedding, model, best, waiting, self._caution(features, usable))
+        learner = KernelLearner(self._embedding, len(losses), lambda _, told: warped(told))
+        return GaussianProcess(learner.kernel(features, losses), features[chosen], values[chosen])
 
     def _caution(self, features: Array, usable: npt.NDArray[np.bool_]) -> Callable[[Array], Array] | None:
         """The logarithm of the chance of a result: good where nothing is known, little among failures."""

@@ -105,6 +105,36 @@ class GaussianProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class StackedProcess:
+    """A Gaussian process of what a share of another one's mean leaves unexplained (after Golovin et al. 2017, 3.3).
+
+    Attributes:
+        rest: the process of what is left.
+        base: the other one.
+        share: how much of its mean holds here.
+    """
+
+    rest: GaussianProcess
+    base: GaussianProcess
+    share: float
+
+    def mean(self, features: Array) -> Array:
+        """Expected function values, shape (m,)."""
+        return np.asarray(self.rest.mean(features) + self.share * self.base.mean(features))
+
+    def predict(self, features: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation; see `GaussianProcess.predict`."""
+        mean, deviation = self.rest.predict(features)
+        return mean + self.share * self.base.mean(features), deviation
+
+    def slopes(self, features: Array) -> tuple[Array, Array, Array, Array]:
+        """What `predict` says, and gradients; see `GaussianProcess.slopes`."""
+        mean, deviation, by_mean, by_deviation = self.rest.slopes(features)
+        base, _, by_base, _ = self.base.slopes(features)
+        return mean + self.share * base, deviation, by_mean + self.share * by_base, by_deviation
+
+
+@dataclass(frozen=True, slots=True)
 class Prior:
     """Independent normal distributions of the logarithms of lengths, amplitude and noise; shape (parameters + 2,)."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.gaussian_process import Kernel, Prior, fit
-from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Array
 
 _GROWTH = 1.25
@@ -29,16 +29,18 @@ class KernelLearner:
     Args:
         embedding: says which features belong to which parameter.
         first: least length of a beginning that is fitted thoroughly.
+        values: what the kernel is to explain, from features and losses.
     """
 
-    def __init__(self, embedding: Embedding, first: int) -> None:
+    def __init__(self, embedding: Embedding, first: int, values: Callable[[Array, Array], Array]) -> None:
         self._groups = embedding.groups
         self._first = first
+        self._values = values
         self.prior = Prior.of(int(self._groups.max()) + 1 if len(self._groups) else 0)
         self._known: tuple[bytes, Array] | None = None
 
     def kernel(self, features: Array, losses: Array) -> Kernel:
-        """The kernel for warped losses.
+        """The kernel of the values that belong to these losses.
 
         Args:
             features: shape (n, columns), n at least 1.
@@ -62,7 +64,7 @@ class KernelLearner:
         return count
 
     def _fit(self, features: Array, losses: Array, start: Array, steps: int) -> Array:
-        values = warped(losses)
+        values = self._values(features, losses)
         chosen = representative(values, _MOST)
         return fit(features[chosen], values[chosen], self.prior, self._groups, start, steps)
 

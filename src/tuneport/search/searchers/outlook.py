@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuneport.search.searchers.embedding import Embedding
-from tuneport.search.searchers.gaussian_process import GaussianProcess
+from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess
 from tuneport.search.searchers.improvement import improvement_slopes, log_expected_improvement
 from tuneport.search.space import Array
 
@@ -31,7 +31,7 @@ class Outlook:
     """
 
     embedding: Embedding
-    model: GaussianProcess
+    model: GaussianProcess | StackedProcess
     best: float
     waiting: Array
     caution: Callable[[Array], Array] | None

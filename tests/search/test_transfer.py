@@ -1,0 +1,122 @@
+"""History of other jobs: what is taken over, and that it helps where it fits and does no harm where it does not."""
+
+import statistics
+
+import numpy as np
+import pytest
+
+from tuneport.model.parameters import Categorical, Float, Int, when
+from tuneport.model.results import TrialState
+from tuneport.model.study import Anneal, Bayesian, Random, Tpe, maximize
+from tuneport.search.protocols import Observation
+from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, StackedProcess
+from tuneport.search.searchers.precedents import Precedents
+from tuneport.search.space import Space
+from tuneport.search.study import Study
+
+from .spaces import check_legal, spec
+
+WIDE = [Float("x", -10, 10), Float("y", -10, 10), Float("z", -10, 10)]
+
+
+def bowl(x0, y0, z0=1.0):
+    return lambda point: (point["x"] - x0) ** 2 + (point["y"] - y0) ** 2 + (point["z"] - z0) ** 2
+
+
+def played(loss, trials, algorithm=None, parameters=WIDE, seed=0, history=()):
+    study = Study(spec(parameters, algorithm or Bayesian()), seed=seed, history=history)
+    for _ in range(trials):
+        trial = study.ask()
+        check_legal(parameters, trial.parameters)
+        study.tell(trial, {"loss": loss(trial.parameters)})
+    return study
+
+
+def test_related_history_is_a_head_start_and_a_misleading_one_is_overcome():
+    today = bowl(3.0, -2.0)
+    related = played(bowl(3.5, -1.5), 30, seed=9).trials
+    misleading = played(lambda point: -bowl(2.5, -2.5)(point), 30, seed=9).trials
+
+    def reached(history, trials):
+        return statistics.median(
+            played(today, trials, seed=seed, history=history).best.metrics["loss"] for seed in range(3)
+        )
+
+    assert reached(related, 8) < 0.3 * reached((), 8)
+    assert reached(misleading, 25) < 1.0
+
+
+def test_another_range_and_new_and_old_parameters():
+    old = Space([Float("x", -100, 100), Float("gone", 0, 1), Categorical("c", ["a", "b"])])
+    rng = np.random.default_rng(0)
+    points = [old.decode(rng.random(3)) for _ in range(400)]
+    seen = [Observation(n, point, (point["x"] ** 2,), TrialState.SUCCEEDED) for n, point in enumerate(points)]
+    today = Space([Float("x", -10, 10), Categorical("c", ["a", "d"]), Int("new", 1, 5, default=3)])
+    fitting = [point for point in points if abs(point["x"]) <= 10 and point["c"] == "a"]
+    precedents = Precedents(today, seen)
+    assert len(precedents) == len(fitting) > 0
+    best = min(fitting, key=lambda point: abs(point["x"]))
+    assert precedents.best()[0] == {"x": best["x"], "c": "a", "new": 3}
+    assert len(Precedents(Space([Float("x", -10, 10), Int("new", 1, 5)]), seen)) == 0  # nobody says what it was
+
+
+def test_the_box_holds_the_good_ones():
+    space = Space([Float("x", 0, 1), Categorical("c", ["a", "b"]), Float("y", 0, 1, when=when("c", "b"))])
+    cube = space.snap(np.random.default_rng(1).random((60, 3)))
+    points = [space.decode(vector) for vector in cube]
+    seen = [Observation(n, one, (abs(one["x"] - 0.4),), TrialState.SUCCEEDED) for n, one in enumerate(points)]
+    low, high = Precedents(space, seen).box()
+    good = sorted(points, key=lambda point: abs(point["x"] - 0.4))[:15]
+    assert low[0] <= min(point["x"] for point in good)
+    assert high[0] >= max(point["x"] for point in good)
+    assert high[0] - low[0] < 0.6
+    assert ((low >= 0) & (high <= 1)).all()
+
+
+@pytest.mark.parametrize("algorithm", [Bayesian(), Tpe(), Anneal()], ids=lambda algorithm: algorithm.kind)
+def test_it_begins_with_the_best_and_repeats_nothing(algorithm):
+    history = played(bowl(3.0, -2.0), 20, Random(), seed=3).trials
+    ranked = sorted(history, key=lambda trial: trial.metrics["loss"])
+    study = Study(spec(WIDE, algorithm), seed=1, history=history)
+    study.tell(study.ask(ranked[1].parameters), {"loss": 1.0})
+    asked = [study.ask().parameters for _ in range(4)]
+    assert asked[1] == ranked[2].parameters
+    assert len({Space.key(point) for point in [*asked, ranked[1].parameters]}) == 5
+
+
+def test_history_counts_the_way_the_goal_goes():
+    history = played(bowl(3.0, -2.0), 20, Random(), seed=3).trials
+    worst = max(history, key=lambda trial: trial.metrics["loss"])
+    assert Study(spec(WIDE, Bayesian(), maximize("loss")), seed=1, history=history).propose() == worst.parameters
+
+
+def test_history_without_results_changes_nothing():
+    failed = Study(spec(WIDE, Random()), seed=2)
+    for _ in range(5):
+        failed.tell(failed.ask(), state=TrialState.FAILED)
+    loss = bowl(1.0, 1.0)
+    with_it, without = played(loss, 12, history=failed.trials), played(loss, 12)
+    assert with_it.trials == without.trials
+
+
+def test_a_replay_with_the_same_history_goes_on_in_the_same_way():
+    history = played(bowl(3.0, -2.0), 20, Random(), seed=3).trials
+    events = []
+    study = Study(spec(WIDE, Bayesian()), seed=4, on_event=events.append, history=history)
+    for _ in range(12):
+        trial = study.ask()
+        study.tell(trial, {"loss": bowl(2.0, -2.0)(trial.parameters)})
+    assert Study.replay(study.spec, events, seed=4, history=history).propose() == study.propose()
+
+
+def test_a_stack_is_the_sum_of_its_parts():
+    rng = np.random.default_rng(0)
+    kernel = Kernel(np.ones(2), amplitude=1.0, noise=0.01, groups=np.arange(2))
+    rest, base = (GaussianProcess(kernel, rng.random((9, 2)), rng.normal(size=9)) for _ in range(2))
+    stack, places = StackedProcess(rest, base, 0.7), rng.random((5, 2))
+    np.testing.assert_allclose(stack.mean(places), rest.mean(places) + 0.7 * base.mean(places))
+    for ours, theirs in zip(stack.slopes(places)[:2], stack.predict(places), strict=True):
+        np.testing.assert_allclose(ours, theirs)
+    step = np.array([1e-6, 0.0])
+    numeric = (stack.mean(places + step) - stack.mean(places - step)) / 2e-6
+    np.testing.assert_allclose(stack.slopes(places)[2][:, 0], numeric, rtol=1e-4)
