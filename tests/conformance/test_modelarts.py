@@ -19,3 +19,4 @@ class TestModelArts(Conformance):
         "a100-40gb": "v100-32gb",
     }
     goldens = Path(__file__).parents[1] / "golden" / "modelarts"
+    mutants = 20_000

@@ -29,3 +29,4 @@ class TestSageMaker(Conformance):
         "local:older": "sagemaker:older",
     }
     goldens = Path(__file__).parents[1] / "golden" / "sagemaker"
+    mutants = 20_000

@@ -23,3 +23,4 @@ class TestVertex(Conformance):
         "board": "projects/1/locations/us-central1/tensorboards/2",
     }
     goldens = Path(__file__).parents[1] / "golden" / "vertex"
+    mutants = 20_000

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuneport.backends.protocols import Reading
 from tuneport.errors import Problem
 from tuneport.model.job import TuningJob
 from tuneport.translation.lowering import HINTS_VARIABLE, hints_text, lower, raised, read_hints
-from tuneport_nimbus import forms
 from tuneport_nimbus.capabilities import VOCABULARY
+from tuneport_nimbus.forms import read, said, write
 from tuneport_nimbus.schema import JOB
 from tuneport_nimbus.settings import NimbusSettings
 from tuneport_nimbus.study import read_knob, read_study, write_knob, write_study
@@ -22,14 +21,14 @@ class NimbusTranslator:
 
     forms = ("job",)
 
-    read, write = staticmethod(forms.read), staticmethod(forms.write)
+    read, write = staticmethod(read), staticmethod(write)
 
     def to_native(self, job: TuningJob, settings: NimbusSettings, form: str) -> Json:
         del form  # there is one
         trial, budget = job.trial, job.budget
         lowered = lower(job.study.parameters, VOCABULARY)
         hints = {HINTS_VARIABLE: hints_text(lowered.hints)} if lowered.hints else {}
-        return forms.said(
+        return said(
             {"title": job.name, "tags": dict(job.labels), "account": settings.account}
             | {"trials": budget.max_trials or 1000, "parallel": budget.parallel_trials}
             | write_study(job)
