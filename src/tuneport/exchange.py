@@ -110,7 +110,7 @@ def read(document: object, backend: AnyCloud) -> Imported:
         job, settings = translator.from_native(reading.request, reading.form)
     except JobError as error:
         raise _refused(backend.name, error.problems or [Problem("", error.message)]) from None
-    more = difference(translator.to_native(job, settings, reading.form), reading.request)
+    more = _plain(difference(translator.to_native(job, settings, reading.form), reading.request))
     spelling = difference(translator.write(reading), plain)
     kept = {
         **more,
