@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tuneport.model.features import Feature
+from tuneport.model.parameters import MAX_CHOICES
 from tuneport.translation.capabilities import (
     Capabilities,
     Home,
@@ -13,8 +14,25 @@ from tuneport.translation.capabilities import (
     exact,
     unsupported,
 )
+from tuneport.translation.lowering import Vocabulary
 
 F = Feature
+VOCABULARY = Vocabulary(
+    ints=False,
+    listed_numbers=64,  # not the service's limit: what is longer is rather searched as a range and rounded
+    float_scales=frozenset({"linear"}),
+    list_scales=frozenset({"linear"}),
+    names=r"[A-Za-z0-9_-]{1,64}",
+)
+FILE_VOCABULARY = Vocabulary(
+    ints=False,
+    listed_numbers=MAX_CHOICES,  # nothing that rounds reads a file's hints
+    typed_choices=True,
+    float_scales=frozenset({"linear", "log"}),
+    list_scales=frozenset({"linear", "log"}),
+    names=VOCABULARY.names,
+)
+"""What AutoSearch files have words for."""
 _TRIAL = "tuneport_trial"
 
 _NO_STOPPING = unsupported(
@@ -177,6 +195,8 @@ CAPABILITIES = Capabilities(
         F.TRIAL_INPUTS_SHARDED: approximated("every machine gets all data", evidence="inputs[] has no field for it"),
         F.TRIAL_INPUTS_WRITABLE: exact("for nfs://", evidence="spec.volumes[].nfs.read_only"),
         F.TRIAL_INPUTS_PATH: exact(evidence="inputs[].local_dir, spec.volumes[].nfs.local_path"),
+        F.TRIAL_TOLD_BY: exact(evidence="inputs[].access_method, outputs[].access_method"),
+        F.TRIAL_TOLD_BY: exact("but for volumes", evidence="inputs[].access_method: parameter, env"),
         F.TRIAL_OUTPUT_LOCAL: unsupported(
             "results go to OBS", instead="say a folder there: obs://bucket/folder/", evidence="outputs[].remote"
         ),
@@ -216,7 +236,7 @@ CAPABILITIES = Capabilities(
         F.RESOURCES_POOL: exact(evidence="spec.resource.pool_id"),
         F.WARM_START_TRANSFER: _NO_WARM_START,
         F.WARM_START_IDENTICAL: _NO_WARM_START,
-        F.DESCRIPTION: exact(evidence="metadata.description"),
+        F.DESCRIPTION: exact("of the job, its parameters and its channels", evidence="description"),
         F.EXPERIMENT: exact("by its name", evidence="metadata.training_experiment_reference"),
         F.EXPERIMENT_TENSORBOARD: dropped("curves are found in the job's logs", evidence="algorithm.summary"),
         F.LABELS: exact("by a call of their own", evidence="POST modelarts-training-job/{id}/tags/create"),
@@ -230,6 +250,9 @@ CAPABILITIES = Capabilities(
         machine=r"modelarts\..*",
         network="",
         key="",
+        pool=r"[^/]+",
+        algorithm=r"[\w.-]+(/[\w.-]+)?",
+        experiment=r"[^/:]+",
     ),
     material=(
         "/algorithm/policies/auto_search/skip_search_params",

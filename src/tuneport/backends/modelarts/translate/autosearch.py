@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final, TypeAlias, cast
 
+from tuneport.backends.modelarts.capabilities import FILE_VOCABULARY
 from tuneport.backends.modelarts.translate import study
 from tuneport.backends.modelarts.translate.values import kind_of
 from tuneport.model.job import TuningJob
 from tuneport.model.parameters import MAX_CHOICES, Categorical, Discrete, Float
 from tuneport.model.study import Grid
-from tuneport.translation.lowering import Vocabulary, lower
+from tuneport.translation.lowering import lower
 
 Json: TypeAlias = dict[str, Any]
 
@@ -24,14 +25,6 @@ NAME: Final = "autosearch"
 CONTINUOUS, DISCRETE = "continuous_param", "discrete_param"
 GRID: Final = "grid_search"
 
-VOCABULARY: Final = Vocabulary(
-    ints=False,
-    listed_numbers=MAX_CHOICES,
-    typed_choices=True,
-    float_scales=frozenset({"linear", "log"}),
-    list_scales=frozenset({"linear", "log"}),
-    names=study.VOCABULARY.names,
-)
 _BASES = (10, 2)
 _DIGITS = 13
 
@@ -44,7 +37,7 @@ def write_file(job: TuningJob) -> Json:
         "gpu_per_instance": math.ceil(resources.gpus),
         "cpu_per_instance": None if resources.cpus is None else math.ceil(resources.cpus),
     }
-    lowered = lower([study.without_step(one) for one in job.study.parameters], VOCABULARY).parameters
+    lowered = lower([study.without_step(one) for one in job.study.parameters], FILE_VOCABULARY).parameters
     params = [_write_parameter(low, origin) for low, origin in zip(lowered, job.study.parameters, strict=True)]
     return {
         "general": {name: value for name, value in general.items() if value is not None},
@@ -155,9 +148,11 @@ def increasing(values: Sequence[Any]) -> list[Any] | None:
 def _exponents(parameter: Discrete) -> Json | None:
     """The list as evenly spaced powers, if it is one that reads back as the same."""
     values, count = parameter.values, len(parameter.values)
-    for base in _BASES if count > 1 else ():
-        start, stop = _exponent(values[0], base), _exponent(values[-1], base)
-        if _powers(base, start, stop, count) == list(map(float, values)) and all(isinstance(v, float) for v in values):
+    if count < 2 or not all(isinstance(value, float) for value in values):
+        return None
+    spans = [(_exponent(values[0], base), _exponent(values[-1], base), base) for base in _BASES]
+    for start, stop, base in sorted(spans, key=lambda span: not (span[0].is_integer() and span[1].is_integer())):
+        if _powers(base, start, stop, count) == list(values):
             return {"start": short(start), "stop": short(stop), "num": count, "base": base}
     return None
 

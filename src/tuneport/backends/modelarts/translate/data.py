@@ -20,12 +20,15 @@ from tuneport.backends.modelarts.translate.places import (
     write_obs,
     write_remote,
 )
-from tuneport.model.trial_spec import Input, TrialSpec
+from tuneport.model.trial_spec import Input, Output, TrialSpec
 
 Json: TypeAlias = dict[str, Any]
 
 INPUTS_VARIABLE: Final = "TUNEPORT_INPUTS"
 """Tells tuneport_trial, by the names of inputs, where those are mounted for which the service has no name."""
+ACCESS: Final = {"flag": "parameter", "variable": "env"}
+"""How a trial is told of a channel."""
+_TOLD_BY = {access: told_by for told_by, access in ACCESS.items()}
 MOUNTS: Final = "/home/ma-user/inputs"
 """Where inputs are mounted that do not say where."""
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -44,7 +47,7 @@ def is_mounted(one: Input) -> bool:
 def write_channels(trial: TrialSpec) -> list[Json]:
     """The inputs that are copied before the start."""
     return [
-        {"name": one.name, "remote": write_remote(one.uri), **({} if one.path is None else {"local_dir": one.path})}
+        {"name": one.name, "remote": write_remote(one.uri), "local_dir": one.path, **_write_about(one)}
         for one in trial.inputs
         if not is_mounted(one)
     ]
@@ -52,22 +55,37 @@ def write_channels(trial: TrialSpec) -> list[Json]:
 
 def read_channels(channels: Sequence[Json]) -> Iterator[Json]:
     """The inputs; channels that are called what no input can be called are passed over."""
-    for one in channels:
-        name, uri = one.get("name", ""), read_remote(one.get("remote", {}))
-        if uri is not None and _NAME.fullmatch(name):
-            yield {"name": name, "uri": uri, "path": one.get("local_dir")}
+    for one in filter(is_input, channels):
+        uri = read_remote(one["remote"])
+        yield {"name": one["name"], "uri": uri, "path": one.get("local_dir"), **_read_about(one)}
+
+
+def is_input(channel: Json) -> bool:
+    """Whether our words can say a channel: it needs a place, and a name that an input can have."""
+    return read_remote(channel.get("remote", {})) is not None and bool(_NAME.fullmatch(channel.get("name", "")))
 
 
 def write_declared(trial: TrialSpec) -> list[Json]:
     """The channels of a stored algorithm: jobs made of it say where their data are."""
-    return [{"name": one.name} for one in trial.inputs if not is_mounted(one)]
+    return [{"name": one.name, **_write_about(one)} for one in trial.inputs if not is_mounted(one)]
 
 
 def read_declared(channels: Sequence[Json]) -> Iterator[Json]:
     """Inputs whose places are only known to the jobs that are made of the algorithm."""
     for one in channels:
         if _NAME.fullmatch(name := one.get("name", "")):
-            yield {"name": name, "uri": f"${{{name}}}"}
+            yield {"name": name, "uri": f"${{{name}}}", **_read_about(one)}
+
+
+def _write_about(one: Input | Output) -> Json:
+    return {
+        "access_method": None if one.told_by is None else ACCESS[one.told_by],
+        "description": one.description,
+    }
+
+
+def _read_about(one: Json) -> Json:
+    return {"told_by": _TOLD_BY.get(one.get("access_method", "")), "description": one.get("description")}
 
 
 # ---- volumes --------------------------------------------------------------------------------------------------------
@@ -126,6 +144,11 @@ def _free(name: str, taken: set[str]) -> str:
     return next(one for one in tries if one not in taken)
 
 
+def is_volume(volume: Json) -> bool:
+    """Whether our words can say a volume."""
+    return any(_mounted(volume))
+
+
 def _mounted(volume: Json) -> Iterator[tuple[str, str | None, str, bool]]:
     """Place, mode, path and right to write of a volume that can be an input."""
     nfs, obs = volume.get("nfs", {}), volume.get("obs", {})
@@ -142,14 +165,15 @@ def write_outputs(trial: TrialSpec) -> list[Json]:
     """The output, by its conventional name."""
     if trial.output is None:
         return []
-    return [{"name": OUTPUT, "remote": {"obs": {"obs_url": write_obs(trial.output.uri)}}}]
+    place = {"obs": {"obs_url": write_obs(trial.output.uri)}}
+    return [{"name": OUTPUT, "remote": place, **_write_about(trial.output)}]
 
 
 def read_outputs(outputs: Sequence[Json]) -> Json | None:
     """The output that is called so by convention, or else the first."""
     chosen = _chosen(outputs)
     url = chosen.get("remote", {}).get("obs", {}).get("obs_url")
-    return {"uri": read_obs(url)} if url else None
+    return {"uri": read_obs(url), **_read_about(chosen)} if url else None
 
 
 def write_declared_outputs(trial: TrialSpec) -> list[Json]:
@@ -157,14 +181,19 @@ def write_declared_outputs(trial: TrialSpec) -> list[Json]:
     if trial.output is None:
         return []
     match = _PLACEHOLDER.fullmatch(trial.output.uri)
-    return [{"name": match[1] if match else OUTPUT}]
+    return [{"name": match[1] if match else OUTPUT, **_write_about(trial.output)}]
 
 
 def read_declared_outputs(outputs: Sequence[Json]) -> Json | None:
     """An output whose place is only known to the jobs that are made of the algorithm."""
-    name = _chosen(outputs).get("name")
-    return {"uri": f"${{{name}}}"} if name else None
+    chosen = _chosen(outputs)
+    return {"uri": f"${{{chosen['name']}}}", **_read_about(chosen)} if chosen.get("name") else None
+
+
+def is_output(channel: Json) -> bool:
+    """Whether an output is the one by convention."""
+    return bool(channel.get("name") == OUTPUT)
 
 
 def _chosen(outputs: Sequence[Json]) -> Json:
-    return next((one for one in outputs if one.get("name") == OUTPUT), outputs[0] if outputs else {})
+    return next(filter(is_output, outputs), outputs[0] if outputs else {})

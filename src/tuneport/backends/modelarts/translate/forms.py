@@ -12,7 +12,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
-from tuneport.backends.modelarts.translate import autosearch, study
+from tuneport.backends.modelarts.translate import autosearch, data, study
 from tuneport.backends.modelarts.translate.job import RETRIES, pruned
 from tuneport.backends.modelarts.translate.places import write_obs
 from tuneport.backends.modelarts.translate.values import boolean, kind_of, number, seen, text, typed, whole
@@ -219,7 +219,7 @@ def canonical(request: Json, form: str) -> Json:
 
 def _job(request: Json) -> Json:
     request.setdefault("kind", "job")
-    metadata, algorithm = request["metadata"], request["algorithm"]
+    metadata, algorithm = request.setdefault("metadata", {}), request["algorithm"]
     _metadata(metadata)
     _drop(metadata.get("annotations", {}), **{RETRIES: "0"})
     _program(algorithm)
@@ -229,6 +229,8 @@ def _job(request: Json) -> Json:
     for folder in ("inputs", "outputs"):
         for index, one in enumerate(algorithm.get(folder, [])):
             _channel(one, f"/home/ma-user/modelarts/{folder}/{one.get('name')}_{index}")
+    _sort(algorithm, "inputs", data.is_input)
+    _sort(algorithm, "outputs", data.is_output)
     algorithm["parameters"] = _search(algorithm["policies"]["auto_search"], algorithm.get("parameters", []))
     spec = request.setdefault("spec", {})
     spec.setdefault("resource", {}).setdefault("node_count", 1)
@@ -238,11 +240,12 @@ def _job(request: Json) -> Json:
     for volume in spec.get("volumes", []):
         volume.get("nfs", {}).setdefault("read_only", False)
         _places(volume.get("obs", {}), "obs_path")
+    _sort(spec, "volumes", data.is_volume)
     return request
 
 
 def _stored(request: Json) -> Json:
-    metadata, config = request["metadata"], request.setdefault("job_config", {})
+    metadata, config = request.setdefault("metadata", {}), request.setdefault("job_config", {})
     _metadata(metadata)
     metadata["tags"] = [one for one in metadata.get("tags", []) if one != {"key": "auto_search"}]
     for tag in metadata["tags"]:
@@ -250,7 +253,8 @@ def _stored(request: Json) -> Json:
     _program(config)
     for folder in ("inputs", "outputs"):
         for one in config.get(folder, []):
-            _drop(one, access_method="parameter", description="", remote_constraints=[{"data_type": "obs"}])
+            _drop(one, description="", remote_constraints=[{"data_type": "obs"}])
+    _sort(config, "outputs", data.is_output)
     config["parameters"] = _search(request["advanced_config"]["auto_search"], config.get("parameters", []))
     return request
 
@@ -259,6 +263,12 @@ def _drop(part: Json, **defaults: Any) -> None:
     for name, default in defaults.items():
         if name in part and part[name] == default:
             del part[name]
+
+
+def _sort(part: Json, name: str, known: Callable[[Json], bool]) -> None:
+    """First what our words say, then what is kept aside."""
+    if name in part:
+        part[name] = sorted(part[name], key=lambda one: not known(one))
 
 
 def _places(part: Json, *names: str) -> None:
@@ -283,7 +293,7 @@ def _program(part: Json) -> None:
 
 
 def _channel(one: Json, usual: str) -> None:
-    _drop(one, access_method="parameter", local_dir=usual, description="", mode="upload_periodically", period=30)
+    _drop(one, local_dir=usual, description="", mode="upload_periodically", period=30)
     _drop(one, period="30")
     remote = one.get("remote", {})
     _places(remote.get("obs", {}), "obs_url")
@@ -398,13 +408,13 @@ def dressed(request: Json, form: str) -> Json:
                 for one in request.get(place, {}).get("parameters", [])
             ]
         }
-    if form == "terraform" and "tags" in document:
-        document["tags"] = {one["key"]: one.get("value", "") for one in document["tags"]}
+    if form == "terraform":
+        document["tags"] = {one["key"]: one.get("value", "") for one in document.get("tags", [])}
     return document
 
 
 def _settings(config: Json) -> None:
-    """Settings of an algorithm in the service's order, without those that are the default."""
+    """Settings of an algorithm in our order, without those that are the default."""
     known = study.OPTIONS[config["name"]]
     rank = {key: index for index, key in enumerate(known)}
     kept = []

@@ -248,7 +248,7 @@ def _write_stop(seconds: float | None) -> Json:
 
 
 def _read_stop(stop: Json) -> float | None:
-    duration = stop.get("duration")
+    duration: Any = stop.get("duration")
     fits = stop.get("time_unit") == "HOURS" and isinstance(duration, int) and 1 <= duration < 1e10 / _HOUR
     return float(duration * _HOUR) if fits else None
 

@@ -96,8 +96,8 @@ def write_engine(image: str) -> Json:
     """An image of SWR has a slash; a preset engine has an id or, in older lists, a name and a version."""
     if "/" in image:
         return {"image_url": image}
-    name, mark, version = image.partition(":")
-    if mark and "${" not in image:
+    name, _, version = image.partition(":")
+    if name and version and "${" not in image:
         return {"engine_name": name, "engine_version": version}
     return {"engine_id": image}
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+from tuneport.backends.modelarts.capabilities import VOCABULARY
 from tuneport.backends.modelarts.translate.values import Kind, boolean, kind_of, number, text, typed, whole
 from tuneport.engine.launch import PRINTED
 from tuneport.model.parameters import Categorical, Discrete, Float, Int
@@ -21,14 +22,6 @@ Parameter: TypeAlias = Float | Int | Discrete | Categorical
 
 # ---- the search space -----------------------------------------------------------------------------------------------
 
-VOCABULARY: Final = Vocabulary(
-    ints=False,
-    listed_numbers=64,  # not the service's limit: what is longer is rather searched as a range and rounded
-    float_scales=frozenset({"linear"}),
-    list_scales=frozenset({"linear"}),
-    names=r"[A-Za-z0-9_-]{1,64}",
-)
-_BOOLEANS = {True: "True", False: "False"}
 _CLASSES: Mapping[str, type[Parameter]] = {"float": Float, "discrete": Discrete, "categorical": Categorical}
 
 
@@ -42,24 +35,30 @@ class Space(NamedTuple):
 
 def write_space(parameters: Sequence[Parameter]) -> Space:
     """The space; booleans and evenly divided ranges are said as they are, all else that is foreign is lowered."""
-    lowered = lower([_without_what_can_be_said(one) for one in parameters], _vocabulary(parameters))
-    pairs = list(zip(lowered.parameters, parameters, strict=True))
-    return Space(
-        [_write_range(low, origin) for low, origin in pairs],
-        [_write_parameter(low, origin) for low, origin in pairs],
-        lowered.hints,
-    )
+    lowered = lower([without_step(one) for one in parameters], _vocabulary(parameters))
+    hints, ranges, entries = dict(lowered.hints), [], []
+    for low, origin in zip(lowered.parameters, parameters, strict=True):
+        said = low
+        if _is_boolean(origin) and hints.get(low.name, {}).keys() == {"choices"}:
+            said = origin
+            del hints[low.name]
+        ranges.append(_write_range(said, origin))
+        entries.append(_write_entry(said))
+    return Space(ranges, entries, hints)
 
 
 def read_space(
     search_params: Sequence[Json], parameters: Mapping[str, Json], hints: Mapping[str, Hint] | None
 ) -> list[Any]:
     """The parameters, as plain data or, where hints had to be followed, as words."""
-    found = [_read_range(one, parameters.get(one.get("name", ""), {})) for one in search_params]
+    found = [_read_parameter(one, parameters.get(one["name"], {})) for one in search_params]
     if not hints:
         return [plain | besides for plain, besides in found]
     given = [_CLASSES[plain["kind"]].model_validate(plain) for plain, _ in found]
-    made = raised(given, hints, _vocabulary(given))
+    vocabulary = _vocabulary(given)
+    booleans = lower([one for one in given if _is_boolean(one)], vocabulary)
+    texts = {one.name: one for one in booleans.parameters}
+    made = raised([texts.get(one.name, one) for one in given], {**hints, **booleans.hints}, vocabulary)
     return [one.model_copy(update=besides) if besides else one for one, (_, besides) in zip(made, found, strict=True)]
 
 
@@ -67,15 +66,6 @@ def _vocabulary(parameters: Sequence[Parameter]) -> Vocabulary:
     """Lists of any length can be said; a limit is only for ranges that would have to be listed."""
     longest = max((len(one.values) for one in parameters if isinstance(one, Discrete)), default=0)
     return VOCABULARY if longest <= VOCABULARY.listed_numbers else replace(VOCABULARY, listed_numbers=longest)
-
-
-def _without_what_can_be_said(parameter: Parameter) -> Parameter:
-    """A parameter without those of its properties that need no lowering."""
-    if _is_boolean(parameter):
-        choices, default = cast("Categorical", parameter).choices, cast("Categorical", parameter).default
-        told = {"choices": tuple(map(text, choices)), "default": None if default is None else text(default)}
-        return parameter.model_copy(update=told)
-    return without_step(parameter)
 
 
 def without_step(parameter: Parameter) -> Parameter:
@@ -106,15 +96,19 @@ def _write_range(parameter: Parameter, origin: Parameter) -> Json:
     return {"name": parameter.name, "param_type": "discrete", "discrete_values": values}
 
 
-def _write_parameter(parameter: Parameter, origin: Parameter) -> Json:
-    default = {} if parameter.default is None else {"value": text(parameter.default)}
-    return {"name": parameter.name, **default, "constraint": {"type": _kind(parameter, origin)}}
+def _write_entry(parameter: Parameter) -> Json:
+    entry: Json = {"name": parameter.name, "constraint": {"type": _kind(parameter)}}
+    if parameter.default is not None:
+        entry["value"] = text(parameter.default)
+    if parameter.description is not None:
+        entry["description"] = parameter.description
+    return entry
 
 
-def _kind(parameter: Parameter, origin: Parameter) -> Kind:
+def _kind(parameter: Parameter) -> Kind:
     match parameter:
         case Categorical():
-            return "Boolean" if _is_boolean(origin) else "String"
+            return "Boolean" if _is_boolean(parameter) else "String"
         case Discrete():
             return kind_of(parameter.values)
     return "Float"
@@ -124,21 +118,26 @@ def _values(parameter: Parameter) -> tuple[Scalar, ...]:
     return parameter.choices if isinstance(parameter, Categorical) else cast("Discrete", parameter).values
 
 
-def _read_range(item: Json, entry: Json) -> tuple[Json, Json]:
+def _read_parameter(item: Json, entry: Json) -> tuple[Json, Json]:
     """The parameter as it looks when lowered, and what it has besides."""
-    kind, default = entry.get("constraint", {}).get("type"), entry.get("value")
+    plain, besides = _read_range(item, entry)
+    return plain | {"name": item["name"], "description": entry.get("description")}, besides
+
+
+def _read_range(item: Json, entry: Json) -> tuple[Json, Json]:
+    kind: Any = entry.get("constraint", {}).get("type")
+    default: Any = entry.get("value")
     if item.get("param_type") == "continuous":
         return _read_continuous(item, number(default))
     values: list[str] = item["discrete_values"]
     numbers = [number(value) for value in values]
     if kind in {"Integer", "Float"} and _increase(numbers):
         chosen = None if default is None else next((one for one in numbers if one == number(default)), None)
-        return {"kind": "discrete", "name": item["name"], "values": numbers, "default": chosen}, {}
-    plain = {"kind": "categorical", "name": item["name"], "choices": values}
-    plain["default"] = default if default in values else None
-    if kind != "Boolean" or any(boolean(value) is None for value in values):
-        return plain, {}
-    return plain, {"choices": tuple(map(boolean, values)), "default": boolean(plain["default"])}
+        return {"kind": "discrete", "values": numbers, "default": chosen}, {}
+    if kind == "Boolean" and None not in map(boolean, values):
+        typed_choices = {"choices": tuple(map(boolean, values)), "default": boolean(default)}
+        return {"kind": "categorical", **typed_choices}, typed_choices
+    return {"kind": "categorical", "choices": values, "default": default if default in values else None}, {}
 
 
 def _read_continuous(item: Json, default: float | None) -> tuple[Json, Json]:
@@ -146,7 +145,7 @@ def _read_continuous(item: Json, default: float | None) -> tuple[Json, Json]:
     assert low is not None  # noqa: S101 - `rules.malformed` has seen to it
     assert high is not None  # noqa: S101
     fits = default is not None and low <= default <= high
-    plain = {"kind": "float", "name": item["name"], "low": low, "high": high, "default": default if fits else None}
+    plain = {"kind": "float", "low": low, "high": high, "default": default if fits else None}
     count = whole(item.get("discrete_points_num"))
     return plain, {"step": (high - low) / (count - 1)} if count is not None and count > 1 and low < high else {}
 
@@ -201,34 +200,24 @@ class Option(NamedTuple):
     default: Scalar | None = None
 
 
+_SHARED: Final = {"num_samples": Option("Integer"), "seed": Option("Integer")}
 OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
     "bayes_opt_search": {
+        **_SHARED,
         "kind": Option("String", "ucb"),
         "kappa": Option("Float", 2.5),
         "xi": Option("Float", 0.0),
-        "num_samples": Option("Integer"),
-        "seed": Option("Integer"),
     },
-    "tpe_search": {
-        "gamma": Option("Float", 0.25),
-        "n_initial_points": Option("Integer", 20),
-        "num_samples": Option("Integer"),
-        "seed": Option("Integer"),
-    },
-    "anneal_search": {
-        "avg_best_idx": Option("Float", 2.0),
-        "shrink_coef": Option("Float", 0.1),
-        "num_samples": Option("Integer"),
-        "seed": Option("Integer"),
-    },
+    "tpe_search": {**_SHARED, "gamma": Option("Float", 0.25), "n_initial_points": Option("Integer", 20)},
+    "anneal_search": {**_SHARED, "avg_best_idx": Option("Float", 2.0), "shrink_coef": Option("Float", 0.1)},
 }
-"""The service's algorithms with their settings in its order. A seed has no default here: none said is none meant."""
+"""The service's algorithms with their settings, first those that all have. A seed has no default: unsaid is unmeant."""
 
 
 def write_algorithm(study: StudySpec, max_trials: int | None) -> tuple[str, dict[str, Scalar]]:
     """The algorithm's name, and those of its settings that are not at their defaults.
 
-    What the service lacks becomes random search: Parzen estimation that never gets to estimate.
+    What the service lacks becomes random search, which is Parzen estimation that never gets to estimate.
     """
     trials = DEFAULT_TRIALS if max_trials is None else max_trials
     algorithm = study.algorithm
@@ -236,7 +225,7 @@ def write_algorithm(study: StudySpec, max_trials: int | None) -> tuple[str, dict
     match algorithm:
         case Bayesian():
             name, said = "bayes_opt_search", {}
-        case Tpe():
+        case Tpe() if algorithm.initial_trials < trials:
             name, said = "tpe_search", {"gamma": algorithm.gamma, "n_initial_points": algorithm.initial_trials}
         case Anneal():
             name, said = "anneal_search", {"avg_best_idx": algorithm.average_best, "shrink_coef": algorithm.shrink}

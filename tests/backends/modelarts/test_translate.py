@@ -1,0 +1,560 @@
+"""Words to requests and back, one by one, and the ways in which one request can be spelt."""
+
+import copy
+import json
+import time
+
+import pytest
+
+from tuneport import exchange
+from tuneport.backends.modelarts import BACKEND, ModelArtsSettings
+from tuneport.backends.modelarts.translate import TRANSLATOR
+from tuneport.errors import BackendError, PayloadError
+from tuneport.model.job import TuningJob
+
+from .specimens import ALGORITHM, DOCUMENTS, FILE, JOB, changed
+
+SEARCH = "/algorithm/policies/auto_search"
+LR = f"{SEARCH}/search_params/0"
+OPT = f"{SEARCH}/search_params/1"
+SETTINGS = f"{SEARCH}/algo_configs/0/params"
+PLAIN = {
+    "name": "sweep",
+    "study": {
+        "parameters": [{"name": "x", "kind": "float", "low": 0.5, "high": 2}],
+        "objectives": [{"metric": "acc", "goal": "maximize"}],
+    },
+    "trial": {"image": "team/train:1", "command": ["train"]},
+}
+
+
+def job(**changes):
+    return TuningJob.model_validate(changed(PLAIN, {f"/{name.replace('__', '/')}": to for name, to in changes.items()}))
+
+
+def said(one, form="job", settings=None):
+    return TRANSLATOR.to_native(one, settings or ModelArtsSettings(), form)
+
+
+def meant(document):
+    reading = TRANSLATOR.read(document)
+    return TRANSLATOR.from_native(reading.request, reading.form)[0]
+
+
+def back(one, form="job"):
+    return TRANSLATOR.from_native(said(one, form), form)[0]
+
+
+@pytest.mark.parametrize("form", DOCUMENTS)
+def test_reading_changes_nothing_of_its_document(form):
+    document = copy.deepcopy(DOCUMENTS[form])
+    TRANSLATOR.write(TRANSLATOR.read(document))
+    assert document == DOCUMENTS[form]
+
+
+# ---- spellings ------------------------------------------------------------------------------------------------------
+
+SPELLINGS = [
+    {f"{LR}/lower_bound": "1e-3"},
+    {f"{LR}/lower_bound": 0.001, f"{LR}/upper_bound": 0.1},
+    {f"{LR}/param_type": ..., f"{OPT}/param_type": ...},
+    {f"{LR}/discrete_points_num": "", f"{LR}/discrete_values": []},
+    {f"{OPT}/param_type": "discreate"},
+    {f"{SEARCH}/skip_search_params": ""},
+    {f"{SETTINGS}/1": {"key": "gamma", "value": "0.250", "type": "Float"}},
+    {f"{SETTINGS}/0": {"key": "gamma", "value": "0.25"}, f"{SETTINGS}/1": {"key": "num_samples", "value": "30"}},
+    {"/algorithm/code_dir": "obs://bucket/code/", "/algorithm/boot_file": "obs://bucket/code/fit.py"},
+    {"/algorithm/inputs/0/remote/obs/obs_url": "obs://bucket/data/"},
+    {"/algorithm/inputs/0/local_dir": "/home/ma-user/modelarts/inputs/data_url_0"},
+    {"/algorithm/inputs/0/remote": [{"obs": [{"obs_url": "/bucket/data/"}]}]},
+    {"/algorithm/outputs/0/local_dir": "/home/ma-user/modelarts/outputs/train_url_0"},
+    {"/algorithm/engine/engine_name": "PyTorch", "/algorithm/engine/engine_version": "whatever"},
+    {"/algorithm/parameters/0": {"name": "epochs", "value": "5"}, "/algorithm/parameters/2": {"name": "lr"}},
+    {"/algorithm/parameters/2/constraint": {"type": "Integer", "valid_type": "None", "required": False}},
+    {
+        "/algorithm/parameters/0/constraint": {
+            "type": "Float",
+            "editable": True,
+            "valid_type": "Range",
+            "valid_range": ["1e-3", "0.10"],
+        }
+    },
+    {"/metadata/description": "NULL", "/metadata/workspace_id": "0"},
+    {"/metadata/description": "", "/spec/log_export_path": {"obs_url": "", "host_path": ""}},
+    {"/spec/resource/node_count": ...},
+    {"/spec/resource/node_count": "1"},
+    {"/spec/volumes": []},
+    {"/kind": "job", "/spec/schedule_policy": None},
+    {"/tags": {"team": "vision"}},
+]
+
+
+@pytest.mark.parametrize("changes", SPELLINGS)
+def test_spellings_of_one_request_are_one_request(changes):
+    document = changed(JOB, changes)
+    assert TRANSLATOR.read(document).request == TRANSLATOR.read(JOB).request
+    imported = exchange.read(document, BACKEND)
+    assert imported.boxed == []
+    again = exchange.translate(imported.job, BACKEND, imported.settings, form=imported.form)
+    assert again.payload == document
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"/search_space/0/params/0/start": 0.1, "/search_space/0/params/0/stop": 0.001},
+        {"/search_space": [{"params": [one]} for one in FILE["search_space"][0]["params"]]},
+        {"/search_space/0/params/0/type": "continuous", "/search_space/0/params/1/type": ...},
+        {"/search_algorithm/mode": ..., "/search_algorithm/kind": "ucb", "/search_algorithm/max_concurrent": 1},
+        {"/scheduler": {"type": "FIFOScheduler"}, "/general": ...},
+    ],
+)
+def test_spellings_of_one_file_are_one_file(changes):
+    document = changed(FILE, changes)
+    assert TRANSLATOR.read(document).request == TRANSLATOR.read(FILE).request
+
+
+def test_constraints_follow_from_the_search():
+    parameters = TRANSLATOR.write(TRANSLATOR.read(JOB))["algorithm"]["parameters"]
+    assert [one.get("constraint") for one in parameters] == [
+        {"editable": True, "valid_type": "Range", "valid_range": ["0.001", "0.1"], "type": "Float"},
+        {"editable": True, "valid_type": "Choice", "valid_range": ["adam", "sgd"], "type": "String"},
+        {"type": "Integer"},
+    ]
+
+
+# ---- the search -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameter", "native", "kind"),
+    [
+        (
+            {"kind": "float", "low": 1e-05, "high": 10},
+            {"param_type": "continuous", "lower_bound": "1e-05", "upper_bound": "10.0"},
+            "Float",
+        ),
+        (
+            {"kind": "float", "low": 0, "high": 1, "step": 0.25},
+            {"param_type": "continuous", "lower_bound": "0.0", "upper_bound": "1.0", "discrete_points_num": "5"},
+            "Float",
+        ),
+        (
+            {"kind": "discrete", "values": [16, 32]},
+            {"param_type": "discrete", "discrete_values": ["16", "32"]},
+            "Integer",
+        ),
+        (
+            {"kind": "discrete", "values": [1, 2.5, 10]},
+            {"param_type": "discrete", "discrete_values": ["1", "2.5", "10"]},
+            "Float",
+        ),
+        ({"kind": "discrete", "values": list(range(200))}, None, "Integer"),
+        (
+            {"kind": "categorical", "choices": ["b", "a", "a b"], "default": "a"},
+            {"param_type": "discrete", "discrete_values": ["b", "a", "a b"]},
+            "String",
+        ),
+        (
+            {"kind": "categorical", "choices": [False, True], "default": False},
+            {"param_type": "discrete", "discrete_values": ["False", "True"]},
+            "Boolean",
+        ),
+    ],
+)
+def test_parameters_that_can_be_said_as_they_are(parameter, native, kind):
+    one = job(study__parameters=[{"name": "x", **parameter}])
+    request = said(one)
+    search = request["algorithm"]["policies"]["auto_search"]
+    assert native is None or search["search_params"] == [{"name": "x", **native}]
+    default = {"value": str(parameter["default"])} if "default" in parameter else {}
+    assert request["algorithm"]["parameters"] == [{"name": "x", "constraint": {"type": kind}} | default]
+    assert "environments" not in request["algorithm"]
+    assert back(one).study.parameters == one.study.parameters
+
+
+@pytest.mark.parametrize(
+    ("parameter", "native"),
+    [
+        ({"kind": "int", "low": 1, "high": 3}, {"param_type": "discrete", "discrete_values": ["1", "2", "3"]}),
+        (
+            {"kind": "int", "low": 1, "high": 1000},
+            {"param_type": "continuous", "lower_bound": "1.0", "upper_bound": "1000.0"},
+        ),
+        (
+            {"kind": "float", "low": 0.01, "high": 100, "scale": "log"},
+            {"name": "log10_x", "param_type": "continuous", "lower_bound": "-2.0", "upper_bound": "2.0"},
+        ),
+        ({"kind": "float", "low": 0, "high": 1, "step": 0.3}, {"param_type": "discrete"}),
+        ({"kind": "categorical", "choices": ["1", "True", ""]}, {"discrete_values": ["1", "True", ""]}),
+        ({"kind": "categorical", "choices": [1.5, "a", True]}, {"discrete_values": ["1.5", "a", "true"]}),
+    ],
+)
+def test_parameters_that_are_lowered_come_back_by_their_hints(parameter, native):
+    one = job(study__parameters=[{"name": "x", **parameter}])
+    request = said(one)
+    (found,) = request["algorithm"]["policies"]["auto_search"]["search_params"]
+    assert native.items() <= found.items()
+    assert request["algorithm"]["environments"].keys() == {"TUNEPORT_SPACE"}
+    assert back(one) == one
+
+
+def test_booleans_stay_what_they_are_beside_what_is_lowered():
+    switch = {"name": "s", "kind": "categorical", "choices": [True, False], "default": False}
+    count = {"name": "n", "kind": "int", "low": 1, "high": 3, "when": {"parameter": "s", "values": [True]}}
+    inner = {
+        "name": "b",
+        "kind": "categorical",
+        "choices": [True, False],
+        "when": {"parameter": "s", "values": [False]},
+    }
+    one = job(study__parameters=[switch, count, inner])
+    parameters = said(one)["algorithm"]["parameters"]
+    assert [entry["constraint"]["type"] for entry in parameters] == ["Boolean", "Integer", "String"]
+    assert back(one).study.parameters == one.study.parameters
+
+
+def test_a_space_of_the_users_own_is_left_alone():
+    one = job(
+        study__parameters=[{"name": "x", "kind": "int", "low": 1, "high": 3}], trial__env={"TUNEPORT_SPACE": "{}"}
+    )
+    assert said(one)["algorithm"]["environments"] == {"TUNEPORT_SPACE": "{}"}
+    assert back(one).trial.env == {"TUNEPORT_SPACE": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "budget", "name", "settings"),
+    [
+        ({"kind": "bayesian", "seed": 0}, 8, "bayes_opt_search", {"num_samples": "8", "seed": "0"}),
+        ({"kind": "tpe", "initial_trials": 20, "gamma": 0.25}, 30, "tpe_search", {"num_samples": "30"}),
+        (
+            {"kind": "tpe", "initial_trials": 5, "gamma": 0.2},
+            30,
+            "tpe_search",
+            {"num_samples": "30", "gamma": "0.2", "n_initial_points": "5"},
+        ),
+        ({"kind": "anneal"}, 7, "anneal_search", {"num_samples": "7"}),
+        (
+            {"kind": "anneal", "average_best": 3, "shrink": 0.5},
+            7,
+            "anneal_search",
+            {"num_samples": "7", "avg_best_idx": "3.0", "shrink_coef": "0.5"},
+        ),
+        ({"kind": "random", "seed": 1}, 30, "tpe_search", {"num_samples": "30", "seed": "1", "n_initial_points": "30"}),
+        ({"kind": "random"}, 20, "tpe_search", {"num_samples": "20"}),
+    ],
+)
+def test_algorithms(algorithm, budget, name, settings):
+    one = job(study__algorithm=algorithm, budget={"max_trials": budget})
+    (config,) = said(one)["algorithm"]["policies"]["auto_search"]["algo_configs"]
+    assert config["name"] == name
+    assert {item["key"]: item["value"] for item in config["params"]} == settings
+    assert back(one) == one
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("n_initial_points", "${n}"), ("n_initial_points", "-3"), ("gamma", "0"), ("gamma", "7"), ("seed", "-1")],
+)
+def test_settings_without_a_word_stay_as_they_are(setting, value):
+    document = changed(JOB, {f"{SETTINGS}/1": {"key": setting, "value": value}})
+    imported = exchange.read(document, BACKEND)
+    assert imported.boxed
+    assert imported.job.study.algorithm.kind == "tpe"
+    assert exchange.translate(imported.job, BACKEND, imported.settings).payload == document
+
+
+def test_metrics_are_found_as_tuneport_trial_prints_them():
+    one = job(study__objectives=[{"metric": "a.b", "goal": "minimize"}])
+    (reward,) = said(one)["algorithm"]["policies"]["auto_search"]["reward_attrs"]
+    assert reward == {"name": "a.b", "mode": "min", "regex": r"tuneport:.* a\.b=(\S+)"}
+    assert back(one).trial.metrics == {}
+
+
+# ---- what runs ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trial", "native"),
+    [
+        (
+            {"image": "preset", "package": "obs://b/code", "command": ["python", "a/fit.py"]},
+            {"engine": {"engine_id": "preset"}, "code_dir": "/b/code", "boot_file": "/b/code/a/fit.py"},
+        ),
+        (
+            {"image": "Name:version", "command": ["python", "obs://b/fit.py"]},
+            {"engine": {"engine_name": "Name", "engine_version": "version"}, "boot_file": "/b/fit.py"},
+        ),
+        ({"image": "o/i:1", "command": ["train"]}, {"engine": {"image_url": "o/i:1"}, "command": "train"}),
+        (
+            {"image": "o/i:1", "command": ["./run me", "x"], "args": ["--a=1", "b c"]},
+            {"engine": {"image_url": "o/i:1"}, "command": "'./run me' x --a=1 'b c'"},
+        ),
+        (
+            {"image": "o/i:1", "command": ["bash", "-c", "cd /a && python b.py; echo $?"]},
+            {"engine": {"image_url": "o/i:1"}, "command": "cd /a && python b.py; echo $?"},
+        ),
+        (
+            {"image": "o/i:1", "module": "pack.train", "args": ["x", "--y"]},
+            {"engine": {"image_url": "o/i:1"}, "command": "python -m pack.train x --y"},
+        ),
+        (
+            {"image": "o/i:1", "package": "obs://b/my code/", "command": ["python", "fit.py"]},
+            {
+                "engine": {"image_url": "o/i:1"},
+                "code_dir": "/b/my code/",
+                "command": "cd ${MA_JOB_DIR}/'my code' && python fit.py",
+            },
+        ),
+        (
+            {
+                "image": "o/i:1",
+                "package": "obs://b/code/",
+                "command": ["bash", "-c", "python ${MA_JOB_DIR}/code/fit.py"],
+            },
+            {"engine": {"image_url": "o/i:1"}, "code_dir": "/b/code/", "command": "python ${MA_JOB_DIR}/code/fit.py"},
+        ),
+        ({"algorithm": "5f3e-11"}, {"id": "5f3e-11"}),
+        ({"algorithm": "a/1.0"}, {"subscription_id": "a", "item_version_id": "1.0"}),
+    ],
+)
+def test_programs(trial, native):
+    one = job(trial=trial)
+    algorithm = said(one)["algorithm"]
+    assert {key: value for key, value in algorithm.items() if key not in {"policies", "parameters"}} == native
+    assert back(one).trial == one.trial
+
+
+@pytest.mark.parametrize(
+    "line", ["a 'b", "A=1 python fit.py", "a  b", "python fit.py > log", 'python "a b"', "x" * 20_000]
+)
+def test_lines_that_need_a_shell_get_one(line):
+    document = changed(JOB, {"/algorithm/boot_file": ..., "/algorithm/code_dir": ..., "/algorithm/command": line})
+    command = meant(document).trial.command
+    assert command == (("bash", "-c", line) if len(line) < 1000 else (line,))
+    assert said(meant(document))["algorithm"]["command"] == line
+
+
+# ---- data, machines, times ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channel", "native"),
+    [
+        ({"uri": "obs://b/x/"}, {"inputs": [{"name": "in", "remote": {"obs": {"obs_url": "/b/x/"}}}]}),
+        ({"uri": "dataset://d/v"}, {"inputs": [{"name": "in", "remote": {"dataset": {"id": "d", "version_id": "v"}}}]}),
+        ({"uri": "dataset://d"}, {"inputs": [{"name": "in", "remote": {"dataset": {"id": "d"}}}]}),
+        (
+            {"uri": "obs://b/x", "path": "/in", "told_by": "variable", "description": "D"},
+            {
+                "inputs": [
+                    {
+                        "name": "in",
+                        "remote": {"obs": {"obs_url": "/b/x"}},
+                        "local_dir": "/in",
+                        "access_method": "env",
+                        "description": "D",
+                    }
+                ]
+            },
+        ),
+        (
+            {"uri": "nfs://host/a/b"},
+            {
+                "volumes": [
+                    {
+                        "nfs": {
+                            "nfs_server_path": "host:/a/b",
+                            "local_path": "/home/ma-user/inputs/in",
+                            "read_only": True,
+                        }
+                    }
+                ],
+                "environments": {"TUNEPORT_INPUTS": '{"in": "/home/ma-user/inputs/in"}'},
+            },
+        ),
+        (
+            {"uri": "nfs://host/a", "path": "/mnt/in", "writable": True},
+            {"volumes": [{"nfs": {"nfs_server_path": "host:/a", "local_path": "/mnt/in", "read_only": False}}]},
+        ),
+        (
+            {"uri": "nfs://host/a", "path": "/mnt/other"},
+            {
+                "volumes": [{"nfs": {"nfs_server_path": "host:/a", "local_path": "/mnt/other", "read_only": True}}],
+                "environments": {"TUNEPORT_INPUTS": '{"in": "/mnt/other"}'},
+            },
+        ),
+        (
+            {"uri": "obs://b/x", "mode": "mount", "path": "/mnt/in"},
+            {"volumes": [{"obs": {"obs_path": "/b/x", "local_path": "/mnt/in"}}]},
+        ),
+    ],
+)
+def test_inputs(channel, native):
+    one = job(trial__inputs=[{"name": "in", **channel}])
+    request = said(one)
+    found = {name: request["algorithm"].get(name) for name in ("inputs", "environments")}
+    found["volumes"] = request["spec"].get("volumes")
+    assert {name: value for name, value in found.items() if value is not None} == native
+    assert back(one) == TuningJob.model_validate(one.model_dump() | {"budget": {"max_trials": 50}})
+
+
+def test_volumes_are_called_by_where_they_are():
+    volumes = [{"nfs": {"nfs_server_path": "h:/a", "local_path": path}} for path in ("/x/data_url", "/y/data_url", "/")]
+    names = [one.name for one in meant(changed(JOB, {"/spec/volumes": volumes})).trial.inputs]
+    assert names == ["data_url", "data_url_2", "data_url_3", "volume"]
+
+
+def test_a_variable_of_the_users_own_names_no_volume():
+    own = '{"in": "/somewhere"}'
+    one = job(
+        trial__env={"TUNEPORT_INPUTS": own}, trial__inputs=[{"name": "in", "uri": "nfs://h/a", "path": "/mnt/in"}]
+    )
+    assert back(one).trial.env == {"TUNEPORT_INPUTS": own}
+
+
+@pytest.mark.parametrize(
+    ("resources", "native"),
+    [
+        ({"machine": "m"}, {"flavor_id": "m", "node_count": 1}),
+        ({"pool": "p", "machine": "m", "replicas": 3}, {"flavor_id": "m", "node_count": 3, "pool_id": "p"}),
+        (
+            {"pool": "p", "cpus": 7.5, "memory": "48GiB", "gpus": 2},
+            {
+                "node_count": 1,
+                "pool_id": "p",
+                "main_container_customized_flavor": {"cpu_core_num": 7.5, "mem_size": 48, "accelerator_num": 2},
+            },
+        ),
+    ],
+)
+def test_resources(resources, native):
+    one = job(trial__resources=resources)
+    assert said(one)["spec"]["resource"] == native
+    assert back(one).trial.resources == one.trial.resources
+
+
+@pytest.mark.parametrize(("seconds", "hours"), [(1, 1), (3600, 1), (3601, 2), (259_200, 72)])
+def test_a_job_stops_at_full_hours(seconds, hours):
+    one = job(budget={"max_seconds": seconds})
+    assert said(one)["spec"]["auto_stop"] == {"time_unit": "HOURS", "duration": hours}
+    assert back(one).budget.max_seconds == hours * 3600
+
+
+def test_settings_are_said_and_read():
+    settings = ModelArtsSettings(region="cn-north-4", workspace="w" * 32, logs="obs://b/logs/")
+    request = said(job(), settings=settings)
+    assert request["metadata"]["workspace_id"] == "w" * 32
+    assert request["spec"]["log_export_path"] == {"obs_url": "/b/logs/"}
+    assert TRANSLATOR.from_native(request, "job")[1] == settings
+    stored = said(job(), "algorithm", settings)
+    assert TRANSLATOR.from_native(stored, "algorithm")[1] == ModelArtsSettings(workspace="w" * 32)
+
+
+def test_labels_are_the_tags_of_a_stored_algorithm():
+    stored = said(job(labels={"team": "vision", "draft": ""}), "algorithm")
+    assert stored["metadata"]["tags"] == [{"key": "team", "value": "vision"}, {"key": "draft"}]
+    assert TRANSLATOR.from_native(stored, "algorithm")[0].labels == {"team": "vision", "draft": ""}
+
+
+def test_variables_that_we_cannot_name_stay_in_the_box():
+    imported = exchange.read(changed(JOB, {"/algorithm/environments/a-b": "1"}), BACKEND)
+    assert imported.boxed == ["/algorithm/environments/a-b"]
+
+
+# ---- AutoSearch files -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameter", "native"),
+    [
+        ({"kind": "float", "low": 1, "high": 4}, {"type": "continuous_param", "start": 1, "stop": 4}),
+        (
+            {"kind": "float", "low": 0, "high": 1, "step": 0.25},
+            {"type": "continuous_param", "start": 0, "stop": 1, "num": 5},
+        ),
+        (
+            {"kind": "float", "low": 1e-5, "high": 0.1, "scale": "log"},
+            {"type": "continuous_param", "start": -5, "stop": -1, "base": 10},
+        ),
+        (
+            {"kind": "discrete", "values": [2.0, 4.0, 8.0], "scale": "log"},
+            {"type": "continuous_param", "start": 1, "stop": 3, "num": 3, "base": 2},
+        ),
+        ({"kind": "discrete", "values": [1, 2.5]}, {"type": "discrete_param", "values": [1, 2.5]}),
+        ({"kind": "categorical", "choices": ["a", True]}, {"type": "discrete_param", "values": ["a", True]}),
+    ],
+)
+def test_parameters_of_files(parameter, native):
+    one = job(study__parameters=[{"name": "x", **parameter}])
+    assert said(one, "yaml")["search_space"] == [{"params": [{"name": "x", **native}]}]
+    assert back(one, "yaml").study.parameters == one.study.parameters
+
+
+@pytest.mark.parametrize(
+    ("parameter", "values"),
+    [
+        ({"kind": "int", "low": 1, "high": 7, "step": 2}, [1, 3, 5, 7]),
+        ({"kind": "categorical", "choices": [3, 1.5]}, [1.5, 3]),
+        ({"kind": "discrete", "values": [1, 2, 3], "scale": "log"}, [1, 2, 3]),
+    ],
+)
+def test_what_files_can_only_list(parameter, values):
+    one = job(study__parameters=[{"name": "x", **parameter}])
+    assert said(one, "yaml")["search_space"][0]["params"][0]["values"] == values
+    assert back(one, "yaml").study.parameters[0].kind == "discrete"
+
+
+def test_a_file_says_grid_parallelism_and_what_a_trial_gets():
+    one = job(
+        study__parameters=[{"name": "x", "kind": "discrete", "values": [1, 2]}],
+        study__algorithm={"kind": "grid"},
+        trial__resources={"gpus": 0.5, "cpus": 2, "replicas": 2},
+        budget={"max_trials": None, "parallel_trials": 3},
+    )
+    request = said(one, "yaml")
+    assert request["general"] == {"instance_per_trial": 2, "gpu_per_instance": 1, "cpu_per_instance": 2}
+    assert request["search_algorithm"] == {
+        "type": "grid_search",
+        "max_concurrent": 3,
+        "reward_attr": "acc",
+        "mode": "max",
+    }
+    read = back(one, "yaml")
+    assert (read.study.algorithm, read.budget) == (one.study.algorithm, one.budget)
+
+
+# ---- the whole ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_answered_stands_beside_the_request():
+    answered = {"/metadata/id": "5b60", "/status": {"phase": "Completed"}, "/spec/resource/flavor_name": "8U"}
+    reading = TRANSLATOR.read(changed(JOB, answered))
+    assert reading.form == "response"
+    assert reading.request == TRANSLATOR.read(JOB).request
+    assert reading.response == {
+        "metadata": {"id": "5b60"},
+        "status": {"phase": "Completed"},
+        "spec": {"resource": {"flavor_name": "8U"}},
+    }
+
+
+def test_deep_documents_are_refused_in_time():
+    deep = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    start = time.perf_counter()
+    with pytest.raises(PayloadError, match="deeper than 100"):
+        TRANSLATOR.read({**JOB, "algorithm": deep})
+    assert time.perf_counter() - start < 1
+
+
+def test_jobs_do_not_run_there_yet():
+    with pytest.raises(BackendError, match="yet"):
+        BACKEND.connect(ModelArtsSettings())
+
+
+def test_requests_are_json():
+    assert json.loads(json.dumps(said(job()))) == said(job())
+    assert TRANSLATOR.problems(said(job(trial__resources={"machine": "modelarts.vm.cpu.8u"})), "job") == []
+    assert TRANSLATOR.read(ALGORITHM).form == "algorithm"
