@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from tuneport.emulators.pace import Pace
 
+LOOK = 0.1
+"""Seconds between looks at whether it is to end."""
+
 Clouds = Annotated[
     list[str] | None,
     typer.Argument(metavar="CLOUD...", help="sagemaker, vertex, modelarts.", show_default="all of them"),
@@ -83,7 +86,7 @@ def emulate(
     Example: tuneport emulate sagemaker --image my/trainer:1='python train.py' --state cloud
     """
     import signal
-    import threading
+    import time
 
     from tuneport.emulators.doors import CLOUDS, open_doors
     from tuneport.emulators.faults import Fault, Faults
@@ -94,12 +97,12 @@ def emulate(
     programs, pace = Programs.read(image or ()), _pace(delay or (), quick=quick)
     faults = Faults([Fault.read(text) for text in fault or ()], seed)
     _log(verbose=verbose)
-    ended = threading.Event()
+    came: list[int] = []
 
     def end(number: int, _: FrameType | None) -> None:
-        if ended.is_set() and number == signal.SIGINT:
+        if came and number == signal.SIGINT:
             raise KeyboardInterrupt  # whoever presses Ctrl-C again does not want to wait
-        ended.set()
+        came.append(number)
 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
@@ -107,7 +110,8 @@ def emulate(
     try:
         with open_doors(names, host, faults, port) as doors:
             _announce(doors.endpoints, as_json=as_json)
-            ended.wait()
+            while not came:  # the system may give a signal to any thread, and then nothing wakes this one
+                time.sleep(LOOK)
     finally:
         host.close()
     return 0
