@@ -20,7 +20,7 @@ from tuneport.errors import JobError, PayloadError, Problem
 from tuneport.model.features import Feature
 from tuneport.model.job import TuningJob
 from tuneport.model.word import Word, pointer
-from tuneport.translation.box import FORM, RESPONSE, SPELLING, apply, boxed, contents, difference, leaves
+from tuneport.translation.box import FORM, RESPONSE, SETTINGS, SPELLING, apply, boxed, contents, difference, leaves
 from tuneport.translation.capabilities import Capabilities, Fidelity
 from tuneport.translation.measure import Change, judge
 from tuneport.translation.report import FieldReport, TranslationReport
@@ -29,7 +29,7 @@ Json: TypeAlias = dict[str, Any]
 Material: TypeAlias = Callable[[str], tuple[str, ...]]
 """For a backend's name: of what its documents say beyond our words, the places that matter when a job leaves."""
 
-_OURS = {FORM, SPELLING, RESPONSE}
+_OURS = {FORM, SETTINGS, SPELLING, RESPONSE}
 _MOST_LEVELS = 100
 _MOST_PROBLEMS = 100
 AnyCloud: TypeAlias = Cloud[Any]
@@ -115,6 +115,7 @@ def read(document: object, backend: AnyCloud) -> Imported:
     kept = {
         **more,
         **({FORM: reading.form} if reading.form != translator.forms[0] else {}),
+        **({SETTINGS: said} if (said := settings.brief()) else {}),
         **({SPELLING: spelling} if spelling else {}),
         **({RESPONSE: reading.response} if reading.response else {}),
     }
@@ -223,6 +224,7 @@ def translate(
     translator, capabilities = backend.translator, backend.capabilities
     box: dict[str, Any] = dict(job.native.get(backend.name, {}))
     form = _form(form, box, translator.forms, backend.name)
+    settings = _with_said(settings, box.get(SETTINGS, {}))
     relocated, moved = relocate(job, capabilities.home, maps or Maps())
     there, moved = complete(relocated, settings, moved)
     request = translator.to_native(there, settings, form)
@@ -243,11 +245,22 @@ def translate(
 def _form(asked: str | None, box: Mapping[str, Any], forms: tuple[str, ...], name: str) -> str:
     remembered = box.get(FORM, forms[0])
     if asked is None:
-        return str(remembered) if not box.get(RESPONSE) else forms[0]
+        return str(remembered) if remembered in forms or not box.get(RESPONSE) else forms[0]
     if asked not in forms and asked != remembered:
         listed = ", ".join(forms)
         raise PayloadError(f"{name} has no form '{asked}'", hint=f"forms of {name}: {listed}")
     return asked
+
+
+def _with_said(settings: Word, said: Mapping[str, Any]) -> Word:
+    """The settings with what the document that the job was read from said of those that are left at their defaults."""
+    fields = type(settings).model_fields
+    unsaid = {
+        name: value
+        for name, value in said.items()
+        if name in fields and getattr(settings, name) == fields[name].default
+    }
+    return settings.changed(**unsaid) if unsaid else settings
 
 
 def complete(job: TuningJob, settings: Word, moved: list[FieldReport]) -> tuple[TuningJob, list[FieldReport]]:
@@ -368,10 +381,20 @@ def _unfit(name: str, stale: list[str]) -> list[FieldReport]:
 
 def _left_behind(job: TuningJob, name: str, material: Material) -> list[FieldReport]:
     """What only other clouds understand."""
-    fields = []
-    for cloud, box in job.native.items():
+    fields: list[FieldReport] = []
+    for cloud, kept in job.native.items():
         if cloud == name:
             continue
+        box: dict[str, Any] = dict(kept)
+        fields += [
+            FieldReport(
+                pointer=pointer(("native", cloud, SETTINGS, name)),
+                fidelity=Fidelity.DROPPED,
+                before=value,
+                note=f"a setting of {cloud}; settings never move",
+            )
+            for name, value in box.get(SETTINGS, {}).items()
+        ]
         patterns = [pattern.split("/")[1:] for pattern in material(cloud)]
         rest = {key: value for key, value in box.items() if key not in _OURS}
         for path, value in contents(rest) if rest else ():
@@ -418,7 +441,6 @@ def _boxes(job: TuningJob) -> dict[str, Any]:
 
 def migrate(
     imported: Imported,
-    source: str,
     backend: AnyCloud,
     settings: Word,
     *,
@@ -428,17 +450,4 @@ def migrate(
 ) -> Migrated:
     """Say what one cloud's document asks for in another cloud's words."""
     translated = translate(imported.job, backend, settings, form=form, maps=maps, material=material)
-    report = translated.report
-    if source != backend.name:
-        stays = [
-            FieldReport(
-                pointer=f"/settings/{name}",
-                fidelity=Fidelity.DROPPED,
-                before=_plain(value),
-                note=f"a setting of {source}; settings never move",
-            )
-            for name, value in imported.settings
-            if value != type(imported.settings).model_fields[name].default
-        ]
-        report = report.model_copy(update={"fields": (*report.fields, *stays)})
-    return Migrated(imported.job, translated.payload, translated.form, report)
+    return Migrated(imported.job, translated.payload, translated.form, translated.report)

@@ -96,7 +96,7 @@ def migrate(
     backend = cloud(to)
     imported = import_job(payload, source)
     return exchange.migrate(
-        imported, source, backend, settings_of(backend, settings), form=form, maps=_maps(), material=_material
+        imported, backend, settings_of(backend, settings), form=form, maps=_maps(), material=_material
     )
 
 

@@ -71,11 +71,17 @@ def test_a_backend_that_takes_everything_changes_nothing(anything):
 def test_placeholders_stay():
     same = job(
         image="${IMAGE}",
-        inputs=[Input(name="train", uri="s3://${BUCKET}/data")],
+        inputs=[Input(name="train", uri="gs://${BUCKET}/data")],
         output=Output(uri="${OUT}"),
         resources=Resources(machine="${MACHINE}"),
     )
     assert relocate(same, VERTEX, Maps()) == (same, [])
+
+
+def test_a_placeholder_in_a_place_of_another_cloud_does_not_hide_it():
+    elsewhere = job(inputs=[Input(name="train", uri="s3://${aws_s3.a[\"x\"].id}/data")], output=Output(uri="gs://b"))
+    _, (report,) = relocate(elsewhere, VERTEX, Maps())
+    assert (report.pointer, report.fidelity) == ("/trial/inputs/0/uri", Fidelity.UNSUPPORTED)
 
 
 def test_everything_by_the_users_maps():

@@ -55,6 +55,7 @@ CALLED = {
 }
 HARMLESS = {"experiment"}
 """What is left out where it cannot be said, since results do not depend on it."""
+_PLACEHOLDER = re.compile(r"\$\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|\{\{.*?\}\}")
 _ROOT = re.compile(r"\w+://[^/]+/")
 _CATALOGUE = "machine catalogue"
 
@@ -139,7 +140,9 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _at_home(value: str, pattern: str) -> bool:
-    return re.fullmatch(pattern, value, re.DOTALL) is not None or "${" in value
+    """Whether a value may be the backend's own; of one that is partly a placeholder the rest tells."""
+    known = _PLACEHOLDER.sub("x1", value)
+    return known == "x1" or re.fullmatch(pattern, known, re.DOTALL) is not None
 
 
 def _moved(value: str, at: Location, home: Home, kind: str, maps: Maps, reports: Reports) -> str | None:

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, TextIO
 
 import typer
 
-from tuneport.cli import backends, driving, machines, moving, project, runs
+from tuneport.cli import backends, driving, emulate, machines, moving, project, runs
 from tuneport.cli.output import note, say, say_error
 from tuneport.errors import TuneportError
 
@@ -59,6 +59,7 @@ for verb in (
     moving.diff,
     backends.backends,
     machines.machines,
+    emulate.emulate,
     project.schema,
     project.vendor,
 ):

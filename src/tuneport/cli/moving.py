@@ -75,9 +75,6 @@ def import_(file: Native, source: From, output: Out = None, as_json: Json = Fals
     note(f"{source} {made.form}: {understood} of {made.leaves} values understood")
     if made.boxed:
         note("\n".join(["kept as they are, for this cloud only:", *(f"  {place}" for place in made.boxed)]))
-    if given := made.settings.brief():
-        listed = " ".join(f"--set {name}={value}" for name, value in given.items())
-        note(f"it also says what is a setting here, and no part of a job: {listed}")
 
 
 def migrate(

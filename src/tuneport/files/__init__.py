@@ -90,7 +90,7 @@ def write_document(data: Mapping[str, Any], path: str | Path | None = None) -> s
     Raises:
         JobError: the file cannot be written, or the format has no word for a part of the document.
     """
-    return _written(_format(path or ".json").write(data), path)
+    return _written(_format(path or "document.json").write(data), path)
 
 
 def _written(text: str, path: str | Path | None) -> str:

@@ -19,8 +19,9 @@ from tuneport.model.word import pointer
 Json: TypeAlias = Any
 Path: TypeAlias = tuple[int | str, ...]
 
-FORM, SPELLING, RESPONSE = "$form", "$spelling", "$response"
-"""Members of a job's box that are no part of the document: its kind, its spelling, and what the service answered."""
+FORM, SETTINGS, SPELLING, RESPONSE = "$form", "$settings", "$spelling", "$response"
+"""Members of a job's box that are no part of the document: its kind, what it said of settings, its spelling, and what
+the service answered."""
 
 _WAS, _IS = "$was", "$is"
 _NAMES = ("Name", "name", "parameterId", "metricId", "ChannelName", "channelName", "DefinitionName", "Key", "key")
