@@ -79,9 +79,10 @@ def emulate(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell of every request.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Serve clouds' tuning services on this machine, for their SDKs and for tuneport; trials really run.
+    """Serve clouds' tuning services on this machine.
 
-    Prints the variables that point clients there, with --json one line with the endpoints. Ends on Ctrl-C or SIGTERM.
+    For their own SDKs and for tuneport; trials really run. Prints the variables that point clients there, with --json one
+    line with the endpoints. Ends on Ctrl-C or SIGTERM.
 
     Example: tuneport emulate sagemaker --image my/trainer:1='python train.py' --state cloud
     """

@@ -73,7 +73,7 @@ def schema(
     name: Annotated[str, typer.Argument(metavar="NAME", help="job, results, report, or a cloud's name.")] = "job",
     as_json: Json = False,
 ) -> None:
-    """Print the JSON Schema of job files, results, reports, or clouds.
+    """Print a JSON Schema: of job files, results, reports, clouds.
 
     Results are what --json prints of a run. Editors complete and check job files with the first. A cloud's name gives
     the schema of its own documents.
