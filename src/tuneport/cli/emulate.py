@@ -81,8 +81,8 @@ def emulate(
 ) -> int:
     """Serve clouds' tuning services on this machine.
 
-    For their own SDKs and for tuneport; trials really run. Prints the variables that point clients there, with --json one
-    line with the endpoints. Ends on Ctrl-C or SIGTERM.
+    For their own SDKs and for tuneport; trials really run. Prints the variables that point clients there, with --json
+    one line with the endpoints. Ends on Ctrl-C or SIGTERM.
 
     Example: tuneport emulate sagemaker --image my/trainer:1='python train.py' --state cloud
     """
