@@ -1,4 +1,4 @@
-"""One spelling for requests that mean the same: defaults unsaid, numbers in their shortest text, one place for each word.
+"""One spelling for requests that mean the same: defaults unsaid, the shortest text of numbers, one place for a word.
 
 `canonical` loses nothing that matters, and `wire` makes it what the service takes. Two things are put where our words
 find them, with a mark of where they were, so that a job that was read may be edited like any other:
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from tuneport.backends.sagemaker.forms import CONFIG, ONE, SEVERAL
-from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE, canonical as canonical_text, number_of, number_text
+from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE, number_of, number_text
+from tuneport.backends.sagemaker.hyperparameters import canonical as canonical_text
 from tuneport.translation.shape import is_symbolic
 
 Json: TypeAlias = dict[str, Any]
@@ -85,7 +86,7 @@ def _pruned(value: Any) -> Any:
     """A copy without empty objects, lists and nulls."""
     if isinstance(value, dict):
         pairs = ((key, _pruned(item)) for key, item in value.items())
-        return {key: item for key, item in pairs if item is not None and item != {} and item != []}
+        return {key: item for key, item in pairs if item not in (None, {}, [])}
     return [_pruned(item) for item in value] if isinstance(value, list) else value
 
 
@@ -166,7 +167,9 @@ def _ranges(ranges: Json) -> Json:
         if kind != "AutoParameters":
             made[kind] = [_RANGES[kind](item) for item in items]
     if "AutoParameters" in ranges:
-        hinted = [{"Name": one["Name"], "Values": [canonical_text(one["ValueHint"])]} for one in ranges["AutoParameters"]]
+        hinted = [
+            {"Name": one["Name"], "Values": [canonical_text(one["ValueHint"])]} for one in ranges["AutoParameters"]
+        ]
         made["CategoricalParameterRanges"] = [*made.get("CategoricalParameterRanges", []), *hinted]
         made["AutoParameters"] = [one["Name"] for one in ranges["AutoParameters"]]
     return made
@@ -176,10 +179,9 @@ def _wire_ranges(ranges: Json) -> Json:
     """Parameters that are still what Autotune was to find a range for go back; ranges that they have got stay."""
     if "AutoParameters" not in ranges:
         return ranges
-    marked, hints, kept = set(ranges["AutoParameters"]), [], []
-    for one in ranges.get("CategoricalParameterRanges", []):
-        is_hint = one["Name"] in marked and len(one["Values"]) == 1
-        (hints if is_hint else kept).append(one)
+    marked, categorical = set(ranges["AutoParameters"]), ranges.get("CategoricalParameterRanges", [])
+    hints = [one for one in categorical if one["Name"] in marked and len(one["Values"]) == 1]
+    kept = [one for one in categorical if one not in hints]
     auto = [{"Name": one["Name"], "ValueHint": one["Values"][0]} for one in hints]
     made = {**ranges, "CategoricalParameterRanges": kept, "AutoParameters": auto}
     return {kind: items for kind, items in made.items() if items}

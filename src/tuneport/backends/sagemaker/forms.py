@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE
@@ -39,11 +39,13 @@ class Taken:
         request: in the API's layout; names may still be spelled as the document spells them.
         response: what the service said besides.
         where: from a JSON pointer into the request to the one into the document.
+        name: what stands for the job's name where the document has none that the service would take as such.
     """
 
     request: Json
-    response: Json
+    response: Json = field(default_factory=dict)
     where: Callable[[str], str] = str
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def _renamed(value: Any, name_of: Callable[[str], str]) -> Any:
 
 def _take_request(document: Json) -> Taken:
     """Airflow's configurations say beside the request what is to be uploaded before."""
-    return Taken({key: value for key, value in document.items() if key != "S3Operations"}, {})
+    return Taken({key: value for key, value in document.items() if key != "S3Operations"})
 
 
 def _spelt(name_of: Callable[[str], str]) -> Form:
@@ -117,11 +119,11 @@ def _spelt(name_of: Callable[[str], str]) -> Form:
 
 
 def _take_parts(document: Json) -> Taken:
-    return Taken({NAME: UNNAMED, **document}, {})
+    return Taken(document, name=UNNAMED)
 
 
 def _put_parts(request: Json, _: Json) -> Json:
-    return {key: value for key, value in request.items() if key != NAME}
+    return dict(request)
 
 
 # ---- what the service answers ---------------------------------------------------------------------------------------
@@ -130,18 +132,19 @@ def _put_parts(request: Json, _: Json) -> Json:
 def _take_described(document: Json) -> Taken:
     request = {key: value for key, value in document.items() if key in REQUEST}
     response = {key: value for key, value in document.items() if key not in REQUEST}
-    return Taken({key: _submitted(value) if key in {ONE, SEVERAL} else value for key, value in request.items()}, response)
+    return Taken(
+        {key: _submitted(value) if key in {ONE, SEVERAL} else value for key, value in request.items()}, response
+    )
 
 
 def _submitted(definitions: Any) -> Any:
     """Definitions without the metrics that the service adds for its own algorithms; those may not be asked for."""
     if isinstance(definitions, list):
         return [_submitted(one) for one in definitions]
-    if not isinstance(definitions, dict):
+    algorithm = definitions.get("AlgorithmSpecification") if isinstance(definitions, dict) else None
+    if not isinstance(algorithm, dict) or not isinstance(algorithm.get("MetricDefinitions"), list):
         return definitions
-    algorithm = definitions.get("AlgorithmSpecification")
-    metrics = algorithm.get("MetricDefinitions") if isinstance(algorithm, dict) else None
-    if not isinstance(metrics, list) or not any(isinstance(one, dict) and one.get("Name") == _ADDED for one in metrics):
+    if not any(isinstance(one, dict) and one.get("Name") == _ADDED for one in algorithm["MetricDefinitions"]):
         return definitions
     bare = {key: value for key, value in algorithm.items() if key != "MetricDefinitions"}
     return definitions | {"AlgorithmSpecification": bare}
@@ -177,7 +180,10 @@ def _filled(definition: Json, objective: Json) -> Json:
 def _filled_ranges(ranges: Json) -> Json:
     kinds = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
     return ranges | {
-        kind: [one if "Values" in one else {**one, "ScalingType": one.get("ScalingType", "Auto")} for one in ranges.get(kind, [])]
+        kind: [
+            one if "Values" in one else {**one, "ScalingType": one.get("ScalingType", "Auto")}
+            for one in ranges.get(kind, [])
+        ]
         for kind in kinds
     }
 
@@ -193,7 +199,7 @@ def _step_of(document: Mapping[str, Any]) -> str | None:
 
 def _take_state(document: Json) -> Taken:
     step = _step_of(document) or "Parameters"
-    return Taken(_without_paths(document[step]), {}, lambda at: f"/{step}{at}")
+    return Taken(_without_paths(document[step]), where=lambda at: f"/{step}{at}")
 
 
 def _without_paths(value: Any) -> Any:
@@ -229,7 +235,7 @@ def _put_state(request: Json, _: Json) -> Json:
 
 
 def _take_ack(document: Json) -> Taken:
-    return Taken(_spec(document), {}, lambda at: f"/spec{at}")
+    return Taken(_spec(document), where=lambda at: f"/spec{at}")
 
 
 def _put_ack(request: Json, _: Json) -> Json:
@@ -250,11 +256,10 @@ def _take_operator(document: Json) -> Taken:
     """The legacy operator makes the name of the resource's, and lists hyperparameters as pairs."""
     spec = _spec(document)
     if not isinstance(spec, dict):
-        return Taken(spec, {}, lambda at: f"/spec{at}")
+        return Taken(spec, where=lambda at: f"/spec{at}")
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    request = {NAME: name or UNNAMED} if "hyperParameterTuningJobName" not in spec else {}
-    request |= {key: value for key, value in spec.items() if key not in {"region", "sageMakerEndpoint"}}
+    request = {key: value for key, value in spec.items() if key not in {"region", "sageMakerEndpoint"}}
     if isinstance(spec.get("region"), str):
         request[REGION] = spec["region"]
     definition = request.get("trainingJobDefinition")
@@ -263,12 +268,14 @@ def _take_operator(document: Json) -> Taken:
             key: _unpaired(value) if key in {"staticHyperParameters", "environment"} else value
             for key, value in definition.items()
         }
-    return Taken(request, {}, lambda at: "/metadata/name" if at == f"/{NAME}" else f"/spec{at}")
+    return Taken(request, where=lambda at: f"/spec{at}", name=name if isinstance(name, str) and name else UNNAMED)
 
 
 def _unpaired(pairs: Any) -> Any:
     """A map of a list of names and values; what is none stays, and is refused for it."""
-    if not isinstance(pairs, list) or not all(isinstance(one, dict) and one.keys() == {"name", "value"} for one in pairs):
+    if not isinstance(pairs, list) or not all(
+        isinstance(one, dict) and one.keys() == {"name", "value"} for one in pairs
+    ):
         return pairs
     return {str(one["name"]): one["value"] for one in pairs}
 
@@ -286,7 +293,6 @@ def _put_operator(request: Json, _: Json) -> Json:
 
 _HELM = {
     "/spec/region": f"/{REGION}",
-    "/name": f"/{NAME}",
     "/spec/hyperparameterTuningJobConfig/strategy": f"/{CONFIG}/Strategy",
     "/spec/hyperparameterTuningJobConfig/hyperparameterTuningJobObjective/type": (
         f"/{CONFIG}/HyperParameterTuningJobObjective/Type"
@@ -321,12 +327,13 @@ _HELM = {
 
 
 def _take_helm(document: Json) -> Taken:
-    request: Json = {NAME: UNNAMED}
+    request: Json = {}
     for there, here in _HELM.items():
         value = _at(document, there)
         if value is not None:
             _set(request, here, [_channel(one) for one in value] if _lists_channels(here, value) else value)
-    return Taken(request, {}, _in_chart)
+    name = document.get("name")
+    return Taken(request, where=_in_chart, name=name if isinstance(name, str) and name else UNNAMED)
 
 
 def _in_chart(at: str) -> str:
@@ -335,7 +342,7 @@ def _in_chart(at: str) -> str:
 
 
 def _put_helm(request: Json, _: Json) -> Json:
-    document: Json = {}
+    document: Json = {"name": request.get(NAME, UNNAMED)}
     for there, here in _HELM.items():
         value = _at(request, here)
         if value is not None:
@@ -391,7 +398,7 @@ def _take_terraform(document: Json) -> Taken:
     config = request.get("hyper_parameter_tuning_job_config")
     if isinstance(config, dict):
         request["hyper_parameter_tuning_job_config"] = _swapped(config, _OBJECTIVE)
-    return Taken(_with_tag_list(request), {}, _in_terraform)
+    return Taken(_with_tag_list(request), where=_in_terraform)
 
 
 def _swapped(members: Json, names: Mapping[str, str]) -> Json:
@@ -414,7 +421,7 @@ def _put_terraform(request: Json, _: Json) -> Json:
 
 
 def _take_snake(document: Json) -> Taken:
-    return Taken(_with_tag_list(document), {})
+    return Taken(_with_tag_list(document))
 
 
 def _with_tag_list(document: Json) -> Json:
@@ -429,6 +436,9 @@ def _put_snake(request: Json, _: Json) -> Json:
     tags = {"tags": {one["key"]: one["value"] for one in document["tags"]}} if "tags" in document else {}
     return document | tags
 
+
+NAMELESS = frozenset({"parts", "operator", "helm"})
+"""Forms whose jobs are named by whoever submits them."""
 
 FORMS: Mapping[str, Form] = {
     "request": _spelt(str),

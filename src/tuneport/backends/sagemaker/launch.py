@@ -27,8 +27,7 @@ def launch(trial: TrialContext) -> Launch:
     """Describe a trial as SageMaker would start it, with its places in the trial's folder."""
     objective = trial.job.study.objective.metric
     config = {
-        "hyperparameters": {name: text_of(value) for name, value in values(trial).items()}
-        | {OBJECTIVE: objective},
+        "hyperparameters": {name: text_of(value) for name, value in values(trial).items()} | {OBJECTIVE: objective},
         "inputdataconfig": _channels(trial),
         "resourceconfig": _resources(trial),
     }

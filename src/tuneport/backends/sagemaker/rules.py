@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from tuneport.backends.sagemaker.forms import CONFIG, ONE, SEVERAL
@@ -28,16 +26,20 @@ LONGEST_TRIAL = 28 * DAY
 EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 """Static hyperparameters in which Hyperband looks for the resource that it is not told."""
 
-_INTEGER, _CONTINUOUS, _CATEGORICAL = "IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges"
+_INTEGER, _CONTINUOUS, _CATEGORICAL = (
+    "IntegerParameterRanges",
+    "ContinuousParameterRanges",
+    "CategoricalParameterRanges",
+)
 _OBJECTIVE = "HyperParameterTuningJobObjective"
 
 
 def malformed(request: Json) -> Problems:
     """Why a canonical request is none: it cannot be understood as a job."""
     yield from _one_or_several(request)
+    yield from nothing_to_run(request)
     for pointer, definition in _definitions(request):
         yield from _named_definition(pointer, definition) if pointer != f"/{ONE}" else ()
-        yield from _one_algorithm(pointer, definition)
         yield from _doubles(definition.get("InputDataConfig", ()), f"{pointer}/InputDataConfig", "ChannelName")
     yield from _doubles(request.get(SEVERAL, ()), f"/{SEVERAL}", "DefinitionName")
     for pointer, ranges in _ranges(request):
@@ -111,10 +113,12 @@ def _named_definition(pointer: str, definition: Json) -> Problems:
             yield Problem(f"{pointer}/{member}", f"is required in each of {SEVERAL}")
 
 
-def _one_algorithm(pointer: str, definition: Json) -> Problems:
-    given = {"TrainingImage", "AlgorithmName"} & definition["AlgorithmSpecification"].keys()
-    if len(given) != 1:
-        yield Problem(f"{pointer}/AlgorithmSpecification", "needs exactly one of TrainingImage and AlgorithmName")
+def nothing_to_run(request: Json) -> Problems:
+    """Definitions that do not say, or do not say clearly, what is to be run."""
+    for pointer, definition in _definitions(request):
+        given = {"TrainingImage", "AlgorithmName"} & definition["AlgorithmSpecification"].keys()
+        if len(given) != 1:
+            yield Problem(f"{pointer}/AlgorithmSpecification", "needs exactly one of TrainingImage and AlgorithmName")
 
 
 def _bounds(pointer: str, ranges: Json) -> Problems:
@@ -222,7 +226,7 @@ def _hyperband(request: Json) -> Problems:
     least, most = (_number(resources, member) for member in ("MinResource", "MaxResource"))
     if least is not None and most is not None and least > most:
         yield Problem(here, f"must not be below MinResource: {most} < {least}")
-    if most is not None and most > 20_000:  # noqa: PLR2004
+    if most is not None and most > 20_000:
         yield Problem(here, f"must be at most 20000, not {most}")
     if "MaxResource" not in resources:
         for _, definition in _definitions(request):
@@ -258,13 +262,19 @@ def _amounts(request: Json) -> Problems:
 
 def _static(request: Json) -> Problems:
     for pointer, definition in _definitions(request):
-        ranges = request[CONFIG].get("ParameterRanges", {}) if pointer == f"/{ONE}" else definition.get("HyperParameterRanges", {})
+        ranges = (
+            request[CONFIG].get("ParameterRanges", {})
+            if pointer == f"/{ONE}"
+            else definition.get("HyperParameterRanges", {})
+        )
         names = [name for _, name in _searched(ranges)]
         static = definition.get("StaticHyperParameters", {})
         for name in sorted(static.keys() & set(names)):
             yield Problem(f"{pointer}/StaticHyperParameters/{name}", "is searched as well", "leave one of them out")
         if len(static) + len(names) > MOST_HYPERPARAMETERS:
-            message = f"{len(static)} static and {len(names)} searched hyperparameters are more than {MOST_HYPERPARAMETERS}"
+            message = (
+                f"{len(static)} static and {len(names)} searched hyperparameters are more than {MOST_HYPERPARAMETERS}"
+            )
             yield Problem(f"{pointer}/StaticHyperParameters", message)
 
 
@@ -299,7 +309,9 @@ def _time(request: Json) -> Problems:
             yield Problem(f"{here}/MaxWaitTimeInSeconds", "is required with managed spot training")
         known = "MaxRuntimeInSeconds" not in condition or runtime is not None
         if spot and wait is not None and known and wait < (runtime or DAY):
-            yield Problem(f"{here}/MaxWaitTimeInSeconds", f"must not be below MaxRuntimeInSeconds, {runtime or DAY}: {wait}")
+            yield Problem(
+                f"{here}/MaxWaitTimeInSeconds", f"must not be below MaxRuntimeInSeconds, {runtime or DAY}: {wait}"
+            )
 
 
 def _channels(request: Json) -> Problems:

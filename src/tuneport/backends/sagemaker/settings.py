@@ -9,7 +9,7 @@ from tuneport.model.word import Str, Word
 
 
 class SageMakerSettings(Word):
-    """Settings of the SageMaker backend: the section `[sagemaker]` of tuneport.toml, variables TUNEPORT_SAGEMAKER__*."""
+    """Settings of SageMaker: the section `[sagemaker]` of tuneport.toml, the variables TUNEPORT_SAGEMAKER__*."""
 
     WORDS: ClassVar[Mapping[str, str]] = {
         "role": "/trial/identity",

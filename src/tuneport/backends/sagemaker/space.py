@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
+from tuneport.backends.sagemaker.capabilities import VOCABULARY
 from tuneport.backends.sagemaker.hyperparameters import HINTS, number_of, number_text, text_of, value_of
 from tuneport.errors import JobError
 from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, Scale
 from tuneport.model.word import Scalar, same
-from tuneport.translation.lowering import Vocabulary, hints_text, lower, raised, read_hints
+from tuneport.translation.lowering import hints_text, lower, raised, read_hints
 
 Json: TypeAlias = dict[str, Any]
 AnyParameter: TypeAlias = Float | Int | Discrete | Categorical
 
-VOCABULARY = Vocabulary(typed_choices=True, int_scales=frozenset({"linear", "log", "auto"}))
 DEFINITION = "sagemaker_definition"
 """The parameter that chooses among definitions which no parameter of the trainer tells apart. The training toolkit
 takes names of this beginning for its own."""
@@ -51,7 +51,9 @@ def write_ranges(parameters: Iterable[AnyParameter]) -> Json:
                 values = [text_of(choice) for choice in parameter.choices]
                 ranges["CategoricalParameterRanges"].append({"Name": parameter.name, "Values": values})
             case Int():
-                ranges["IntegerParameterRanges"].append(_write_range(parameter, str(parameter.low), str(parameter.high)))
+                ranges["IntegerParameterRanges"].append(
+                    _write_range(parameter, str(parameter.low), str(parameter.high))
+                )
             case Float():
                 low, high = number_text(parameter.low), number_text(parameter.high)
                 ranges["ContinuousParameterRanges"].append(_write_range(parameter, low, high))
@@ -139,7 +141,7 @@ class Branch:
 
 def branches(job: TuningJob) -> list[Branch]:
     """The definitions of a job, one if nothing depends on a single choice."""
-    parent = _chooser(job)
+    parent = chooser(job)
     if parent is None:
         lowered = lower(job.study.parameters, VOCABULARY)
         return [Branch(None, {}, write_ranges(lowered.parameters), _carried(job, lowered.hints))]
@@ -154,18 +156,21 @@ def branches(job: TuningJob) -> list[Branch]:
 
 
 def _carried(job: TuningJob, hints: Mapping[str, Json]) -> dict[str, str]:
-    return {HINTS: hints_text(hints)} if hints and HINTS not in job.trial.parameters else {}
+    if not hints or HINTS in job.trial.parameters:
+        return {}
+    return {HINTS: hints_text(dict(sorted(hints.items())))}  # whatever order the parameters are in
 
 
-def _chooser(job: TuningJob) -> Categorical | None:
-    """The parameter whose values get a definition each."""
+def chooser(job: TuningJob) -> Categorical | None:
+    """The parameter whose values get a definition each: that of other definitions, of variants, or of conditions."""
     named = _by_name(job.study.parameters)
-    asked = {variant.when.parameter for variant in job.trial.variants}
-    asked = asked or {root for parameter in job.study.parameters for root in _roots(parameter, named)}
-    parents = named[asked.pop()] if len(asked) == 1 else []
-    if len(parents) != 1 or not isinstance(parents[0], Categorical) or parents[0].when is not None:
-        return None
-    return parents[0] if len(parents[0].choices) <= MOST_DEFINITIONS else None
+    varying = {variant.when.parameter for variant in job.trial.variants}
+    for asked in ({DEFINITION} & named.keys(), varying, roots(job.study.parameters)):
+        parents = named[asked.pop()] if len(asked) == 1 else []
+        parent = parents[0] if len(parents) == 1 and parents[0].when is None else None
+        if isinstance(parent, Categorical) and len(parent.choices) <= MOST_DEFINITIONS:
+            return parent
+    return None
 
 
 def _by_name(parameters: Iterable[AnyParameter]) -> dict[str, list[AnyParameter]]:
@@ -175,11 +180,11 @@ def _by_name(parameters: Iterable[AnyParameter]) -> dict[str, list[AnyParameter]
     return named
 
 
-def _roots(parameter: AnyParameter, named: Mapping[str, Sequence[AnyParameter]]) -> Iterator[str]:
-    """The unconditional parameters that a condition hangs on in the end."""
-    if parameter.when is not None:
-        for parent in named[parameter.when.parameter]:
-            yield from _roots(parent, named) if parent.when is not None else [parent.name]
+def roots(parameters: Sequence[AnyParameter]) -> set[str]:
+    """The unconditional parameters that conditions hang on in the end."""
+    named = _by_name(parameters)
+    parents = {one.when.parameter for one in parameters if one.when is not None}
+    return {name for name in parents if any(one.when is None for one in named[name])}
 
 
 def _under(parameters: Sequence[AnyParameter], parent: Categorical, choice: Scalar) -> list[AnyParameter]:

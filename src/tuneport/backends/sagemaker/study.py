@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -28,24 +29,24 @@ _GOALS = {"maximize": "Maximize", "minimize": "Minimize"}
 _GOALS_BACK = {word: goal for goal, word in _GOALS.items()}
 _WARM = {"transfer": "TransferLearning", "identical": "IdenticalDataAndAlgorithm"}
 _WARM_BACK = {word: kind for kind, word in _WARM.items()}
-_RUN = "sagemaker:"
+_NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*"
+_REFERENCE = re.compile(f"sagemaker:(?:[a-z0-9-]+/)?({_NAME})")
 
 
-def write_config(job: TuningJob, ranges: Sequence[Json], points: int | None) -> Json:
+def write_config(job: TuningJob, ranges: Json | None, points: int | None) -> Json:
     """The configuration of a job.
 
     Args:
         job: the job.
-        ranges: of its definitions; those of a single one stand in the configuration.
+        ranges: what is searched; None: each of several definitions says that, and the objective, for itself.
         points: how many there are in the space; the service refuses to try more than that.
     """
-    single = ranges[0] if len(ranges) == 1 else None
     config = {
         "Strategy": _STRATEGIES[job.study.algorithm.kind],
         "StrategyConfig": _write_hyperband(job.study.algorithm),
-        "HyperParameterTuningJobObjective": None if single is None else write_objective(job.study.objective),
+        "HyperParameterTuningJobObjective": None if ranges is None else write_objective(job.study.objective),
         "ResourceLimits": _write_limits(job.budget, points),
-        "ParameterRanges": single,
+        "ParameterRanges": ranges,
         "TrainingJobEarlyStoppingType": None if job.study.early_stopping is None else "Auto",
         "TuningJobCompletionCriteria": _write_criteria(job),
         "RandomSeed": job.study.algorithm.seed,
@@ -74,9 +75,9 @@ def number(structure: Json, member: str, word: str) -> Json:
 # ---- the search -----------------------------------------------------------------------------------------------------
 
 
-def write_objective(objective: Objective, metric: str | None = None) -> Json:
-    """The objective, under the name that its trainer has for it."""
-    return {"Type": _GOALS[objective.goal], "MetricName": metric or objective.metric}
+def write_objective(objective: Objective) -> Json:
+    """The objective."""
+    return {"Type": _GOALS[objective.goal], "MetricName": objective.metric}
 
 
 def read_objective(objective: Json) -> Json:
@@ -154,15 +155,17 @@ def write_warm_start(earlier: Sequence[WarmStart]) -> Json:
 
 
 def _parent(run: str) -> str:
-    """The job's name in a reference such as sagemaker:eu-west-1/older-job; what is of another backend stays whole."""
-    return run.removeprefix(_RUN).rpartition("/")[2] if run.startswith(_RUN) else run
+    """The job's name in a reference such as sagemaker:eu-west-1/older-job; anything else stays whole."""
+    reference = _REFERENCE.fullmatch(run)
+    return reference[1] if reference else run
 
 
 def read_warm_start(config: Json) -> list[Json]:
     """Earlier runs, as data."""
     kind = _WARM_BACK.get(config.get("WarmStartType", ""), "transfer")
     names = [one.get("HyperParameterTuningJobName") for one in config.get("ParentHyperParameterTuningJobs", ())]
-    return [{"run": name if ":" in name else f"{_RUN}{name}", "kind": kind} for name in names if name]
+    runs = [f"sagemaker:{name}" if re.fullmatch(_NAME, name) else name for name in names if name]
+    return [{"run": run, "kind": kind} for run in runs]
 
 
 def write_tags(labels: Mapping[str, str]) -> list[Json]:
@@ -180,6 +183,6 @@ def read_tags(tags: Sequence[Json]) -> dict[str, str]:
 
 def objective_of(request: Json, config: Json) -> Json | None:
     """What a request is to optimise; in several definitions, the first one's."""
-    if SEVERAL in request:
-        return request[SEVERAL][0].get("TuningObjective") if request[SEVERAL] else None
-    return config.get("HyperParameterTuningJobObjective") or request.get(ONE, {}).get("TuningObjective")
+    found: Json | None = config.get("HyperParameterTuningJobObjective")
+    definition = request[SEVERAL][0] if SEVERAL in request else request[ONE]
+    return found or definition.get("TuningObjective")

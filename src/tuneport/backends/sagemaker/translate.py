@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tuneport.backends.protocols import Reading
 from tuneport.backends.sagemaker import forms, rules
 from tuneport.backends.sagemaker.canonical import canonical, wire
-from tuneport.backends.sagemaker.forms import CONFIG, FORMS, NAME, ONE, REGION, SEVERAL, UNNAMED, Taken
+from tuneport.backends.sagemaker.forms import CONFIG, FORMS, NAME, NAMELESS, ONE, REGION, SEVERAL, UNNAMED, Taken
 from tuneport.backends.sagemaker.settings import SageMakerSettings
-from tuneport.backends.sagemaker.space import Branch, branches, combinations, legal_name, names, read_branches, read_space
+from tuneport.backends.sagemaker.space import (
+    DEFINITION,
+    Branch,
+    branches,
+    combinations,
+    legal_name,
+    names,
+    read_branches,
+    read_space,
+    roots,
+)
 from tuneport.backends.sagemaker.study import (
     objective_of,
     read_config,
@@ -23,7 +33,7 @@ from tuneport.backends.sagemaker.study import (
     write_tags,
     write_warm_start,
 )
-from tuneport.backends.sagemaker.trial import read_definition, under, varied, write_definition
+from tuneport.backends.sagemaker.trial import read_definition, varied, write_definition
 from tuneport.errors import PayloadError, Problem
 from tuneport.model.job import TuningJob
 from tuneport.translation.shape import Shape, is_symbolic, schema_of
@@ -34,10 +44,15 @@ _REGISTRY = re.compile(r"[0-9]{12}\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.")
 _LEGAL_NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*")
 
 
+_NAMES = (NAME, "hyperParameterTuningJobName")
+
+
 @cache
-def request_shape() -> Shape:
-    """What the service's own model says of a request."""
-    return Shape(schema_of("tuneport.backends.sagemaker"), "CreateHyperParameterTuningJobRequest")
+def _shape(form: str) -> Shape:
+    """What the service's own model says of a request; what the service answers may be newer than the model."""
+    schema = schema_of("tuneport.backends.sagemaker")
+    unknown: Literal["keep", "refuse"] = "keep" if form == "describe" else "refuse"
+    return Shape(schema, "CreateHyperParameterTuningJobRequest", unknown=unknown)
 
 
 class SageMakerTranslator:
@@ -50,14 +65,17 @@ class SageMakerTranslator:
         form = forms.recognise(document)
         taken = FORMS[form].take(document)
         request, region = _without_region(taken.request)
+        named = taken.name is not None and isinstance(request, dict) and request.keys().isdisjoint(_NAMES)
         try:
-            request = canonical(request_shape().read(request))
+            request = canonical(_shape(form).read({NAME: UNNAMED, **request} if named else request))
         except PayloadError as error:
             raise _refused([_moved(one, taken.where(one.pointer)) for one in error.problems]) from None
         if problems := list(rules.malformed(request)):
             raise _refused([_moved(one, taken.where(_spelt(one.pointer, taken))) for one in problems])
         if form == "parts":
             del request[NAME]
+        elif named:
+            request[NAME] = taken.name
         return Reading(form, request | region, taken.response)
 
     def write(self, reading: Reading) -> Json:
@@ -69,11 +87,12 @@ class SageMakerTranslator:
         parts = branches(job)
         counts = [combinations(part.ranges) for part in parts]
         points = sum(count or 0 for count in counts) if None not in counts else None
+        single = parts[0] if parts[0].name is None else None
         request = {
             NAME: None if form == "parts" else _write_name(job.name),
-            CONFIG: write_config(job, [part.ranges for part in parts], points),
-            ONE: _write_single(job, parts[0]) if parts[0].name is None else None,
-            SEVERAL: [_write_one_of_several(job, part) for part in parts] if parts[0].name is not None else None,
+            CONFIG: write_config(job, None if single is None else single.ranges, points),
+            ONE: None if single is None else _write_single(job, single),
+            SEVERAL: None if single else [_write_one_of_several(job, part) for part in parts],
             "WarmStartConfig": write_warm_start(job.warm_start),
             "Tags": write_tags(job.labels),
             REGION: settings.region if form in {"operator", "helm"} else None,
@@ -85,8 +104,9 @@ class SageMakerTranslator:
         del form  # where there is no name, the request says so
         config = request[CONFIG]
         objective = objective_of(request, config)
-        if objective is None:
-            raise _refused([_no_objective(request)])
+        missing = list(rules.nothing_to_run(request))
+        if objective is None or missing:
+            raise _refused(missing or [_no_objective(request)])
         study, budget = read_config(config, objective)
         if SEVERAL in request:
             parameters, trial = _read_several(request[SEVERAL])
@@ -108,8 +128,8 @@ class SageMakerTranslator:
     def problems(self, request: Json, form: str) -> list[Problem]:
         """Everything for which the service would refuse the request."""
         plain, _ = _without_region(request)
-        sent = wire({NAME: UNNAMED, **plain} if form == "parts" else plain)
-        found = request_shape().problems(sent, symbolic=form != self.forms[0])
+        sent = wire(plain | {NAME: UNNAMED} if form in NAMELESS else plain)
+        found = _shape(self.forms[0]).problems(sent, symbolic=form != self.forms[0])
         try:
             return [*found, *rules.problems(sent)]
         except (KeyError, TypeError, AttributeError, ValueError):
@@ -176,13 +196,12 @@ def _write_single(job: TuningJob, part: Branch) -> Json:
 
 
 def _write_one_of_several(job: TuningJob, part: Branch) -> Json:
-    spec, metric = under(job.trial, part.values)
-    first, *rest = [objective.metric for objective in job.study.objectives]
+    there = job.under(part.values)
     return {
         "DefinitionName": part.name,
-        "TuningObjective": write_objective(job.study.objective, metric),
+        "TuningObjective": write_objective(there.study.objective),
         **({"HyperParameterRanges": part.ranges} if part.ranges else {}),
-        **write_definition(spec, [metric or first, *rest], part.static),
+        **_write_single(there, part),
     }
 
 
@@ -204,8 +223,10 @@ def _read_several(definitions: list[Json]) -> tuple[list[Any], Json]:
         read_definition({**one, "StaticHyperParameters": static}, metric)
         for one, static, metric in zip(definitions, statics, metrics, strict=True)
     ]
-    searched = {one.name for one in parameters}
-    return parameters, varied(specs, metrics, parent.name, parent.choices, searched)
+    trial = varied(specs, metrics, parent.name, parent.choices, {one.name for one in parameters})
+    if "variants" not in trial and parent.name != DEFINITION and roots(parameters) != {parent.name}:
+        trial["variants"] = [{"when": {"parameter": parent.name, "values": list(parent.choices)}}]
+    return parameters, trial
 
 
 def _static(definition: Json, ranges: Json) -> dict[str, str]:

@@ -19,11 +19,11 @@ GIB = 2**30
 """What the service calls a GB of disk."""
 DAY = 86400
 """Seconds that a training job may run if nothing else is said."""
-BUILT_IN = frozenset(
-    "blazingtext factorization-machines forecasting-deepar image-classification image-classification-neo ipinsights kmeans"
-    " knn lda linear-learner ntm object-detection object2vec pca randomcutforest sagemaker-xgboost semantic-segmentation"
-    " seq2seq xgboost xgboost-neo".split()
-)
+BUILT_IN = frozenset({
+    "blazingtext", "factorization-machines", "forecasting-deepar", "image-classification", "image-classification-neo",
+    "ipinsights", "kmeans", "knn", "lda", "linear-learner", "ntm", "object-detection", "object2vec", "pca",
+    "randomcutforest", "sagemaker-xgboost", "semantic-segmentation", "seq2seq", "xgboost", "xgboost-neo",
+})  # fmt: skip
 """Repositories of the service's own algorithms, which send their metrics without being asked."""
 
 _MODES = {"copy": "File", "stream": "Pipe", "mount": "FastFile"}
@@ -44,7 +44,7 @@ def write_definition(spec: TrialSpec, metrics: Sequence[str], static: Mapping[st
         metrics: what its trainer reports; the first is the objective.
         static: fixed parameters beside the trial's own, as text.
     """
-    parameters = {name: text_of(value) for name, value in spec.parameters.items()} | _write_script(spec) | static
+    parameters = {name: text_of(value) for name, value in spec.parameters.items()} | _write_script(spec) | dict(static)
     definition = {
         "StaticHyperParameters": parameters,
         "AlgorithmSpecification": _write_algorithm(spec, metrics),
@@ -114,7 +114,11 @@ def _write_algorithm(spec: TrialSpec, metrics: Sequence[str]) -> Json:
     return {
         **_some(TrainingImage=spec.image, AlgorithmName=spec.algorithm),
         "TrainingInputMode": "File",
-        **({"MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in patterns.items()]} if patterns else {}),
+        **(
+            {"MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in patterns.items()]}
+            if patterns
+            else {}
+        ),
     }
 
 
@@ -136,14 +140,13 @@ def repository(image: str) -> str:
 
 
 def _read_metrics(definitions: Sequence[Json], objective: str | None) -> dict[str, str]:
-    """Patterns by metric; none if they are just those that tuneport_trial's lines are found by."""
+    """Patterns by metric; none if there is just the one that tuneport_trial's lines are found by."""
     found: dict[str, str] = {}
     for one in definitions:
         name = legal_metric(one["Name"])
         if _is_pattern(one["Regex"]):
             found.setdefault(name, one["Regex"])
-    reported = objective in found and all(regex == _printed(name) for name, regex in found.items())
-    return {} if reported else found
+    return {} if objective is not None and found == {objective: _printed(objective)} else found
 
 
 def _is_pattern(regex: str) -> bool:
@@ -320,35 +323,22 @@ _EMPTY: Json = {
 _WORDS = [word for word in Variant.model_fields if word not in {"when", "metric"}]
 
 
-def under(spec: TrialSpec, values: Mapping[str, Scalar]) -> tuple[TrialSpec, str | None]:
-    """The trial for these parameters, and what its trainer calls the metric if that is not the objective's name."""
-    changes: Json = {}
-    metric = None
-    for variant in spec.variants:
-        if variant.when.holds(values):
-            changes |= dict(variant.changes())
-            metric = variant.metric or metric
-    if "algorithm" in changes:
-        changes |= {"image": None, "command": None}
-    elif "image" in changes:
-        changes |= {"algorithm": None}
-    return spec.model_copy(update=changes), metric
-
-
-def varied(specs: Sequence[Json], metrics: Sequence[str], parent: str, choices: Sequence[Scalar], searched: set[str]) -> Json:
+def varied(
+    specs: Sequence[Json], metrics: Sequence[str], parent: str, choices: Sequence[Scalar], searched: set[str]
+) -> Json:
     """One trial with variants, as data, of those that several definitions say.
 
     What a variant cannot take back, and fixed parameters that are searched elsewhere, move into a variant of their own.
     """
-    first = specs[0]
+    first = next((one for one in specs if "package" in one), specs[0])  # variants have no word for that
     moved = {word for word in _WORDS if word in first and word not in _EMPTY and any(word not in one for one in specs)}
-    moved -= {"image", "algorithm"}  # the trial needs one of them; a variant's wins over it
+    moved -= {"image", "algorithm", "command"}  # the trial needs one of them; that of a variant wins over others
+    if any("command" not in one and "image" in one for one in specs):
+        moved |= {"command", "package"}
     if searched & first.get("parameters", {}).keys():
         moved.add("parameters")
-    if "command" in moved:
-        moved.add("package")
     base = {word: value for word, value in first.items() if word not in moved}
-    variants = []
+    variants: list[tuple[list[Scalar], Json]] = []
     for spec, metric, choice in zip(specs, metrics, choices, strict=True):
         change = {
             word: spec.get(word, _EMPTY.get(word))
@@ -356,6 +346,10 @@ def varied(specs: Sequence[Json], metrics: Sequence[str], parent: str, choices: 
             if spec.get(word, _EMPTY.get(word)) != base.get(word, _EMPTY.get(word)) and (word in spec or word in _EMPTY)
         }
         change |= {"metric": metric} if metric != metrics[0] else {}
-        if change:
-            variants.append({"when": {"parameter": parent, "values": [choice]}, **change})
-    return base | ({"variants": variants} if variants else {})
+        alike = next((values for values, other in variants if other == change), None)
+        if alike is not None:
+            alike.append(choice)
+        elif change:
+            variants.append(([choice], change))
+    said = [{"when": {"parameter": parent, "values": values}, **change} for values, change in variants]
+    return base | ({"variants": said} if said else {})
