@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from tuneport.backends.modelarts.rules import at
+from tuneport.backends.modelarts.translate.rules import at
 from tuneport.backends.modelarts.translate.study import GOALS, MODES
 from tuneport.errors import PayloadError, Problem
 from tuneport.model.results import (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from tuneport.backends.modelarts import rules
 from tuneport.backends.modelarts.settings import ModelArtsSettings
-from tuneport.backends.modelarts.translate import forms
+from tuneport.backends.modelarts.translate import forms, rules
 from tuneport.backends.modelarts.translate.autosearch import read_file, write_file
 from tuneport.backends.modelarts.translate.job import read_job, read_stored, write_job, write_stored
 from tuneport.backends.protocols import Reading

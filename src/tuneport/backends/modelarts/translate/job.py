@@ -264,11 +264,13 @@ def _is_variable(name: str) -> bool:
 
 def pruned(document: Json) -> Json:
     """A document without empty lists and objects, which say nothing."""
-    parts = {key: _emptied(item) for key, item in document.items()}
-    return {key: item for key, item in parts.items() if item not in (None, {}, [])}
-
-
-def _emptied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return pruned(value)
-    return [_emptied(item) for item in value] if isinstance(value, list) else value
+    found: Json = {}
+    for key, value in document.items():
+        part = value
+        if isinstance(value, dict):
+            part = pruned(value)
+        elif isinstance(value, list):
+            part = [pruned(one) if isinstance(one, dict) else one for one in value]
+        if part is not None and part not in ({}, []):
+            found[key] = part
+    return found
