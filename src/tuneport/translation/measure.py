@@ -18,6 +18,8 @@ from tuneport.translation.capabilities import Capabilities, Fidelity
 from tuneport.translation.report import FieldReport
 
 Path = tuple[int | str, ...]
+Uses = Mapping[Feature, Sequence[str]]
+"""Every feature that a job uses, with the places."""
 
 _PARAMETER = re.compile(r"/study/parameters/\d+")
 _NOTHING: Any = object()
@@ -104,13 +106,14 @@ def judge(before: TuningJob, after: TuningJob, capabilities: Capabilities) -> li
     Returns:
         A report for every field that is not exactly kept, in the order of the job's fields.
     """
-    declared = _declared(before, capabilities)
+    uses = used(before)
+    declared = _declared(before, uses, capabilities)
     verdicts = {}
     told = set()
     for change in compare(before, after):
         place = _belongs(change.pointer, declared)
         told.add(place)
-        verdicts[change.pointer] = _verdict(change, declared.get(place), before)
+        verdicts[change.pointer] = _verdict(change, declared.get(place), uses)
     verdicts = {place: report for place, report in declared.items() if place not in told} | verdicts
     return [verdict for _, verdict in sorted(verdicts.items(), key=lambda item: _order(item[0]))]
 
@@ -122,10 +125,10 @@ def _order(place: str) -> tuple[int, list[tuple[int, str]]]:
     return rank, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _declared(job: TuningJob, capabilities: Capabilities) -> dict[str, FieldReport]:
+def _declared(job: TuningJob, uses: Uses, capabilities: Capabilities) -> dict[str, FieldReport]:
     """What the backend says of itself, the worst for each place."""
     found: dict[str, FieldReport] = {}
-    for feature, pointers in used(job).items():
+    for feature, pointers in uses.items():
         support = capabilities.support(feature)
         if support.fidelity is Fidelity.EXACT or feature is Feature.NATIVE:
             continue
@@ -144,10 +147,10 @@ def _belongs(place: str, declared: Mapping[str, FieldReport]) -> str:
     return max(within or parts, key=len, default=place)
 
 
-def _verdict(change: Change, declared: FieldReport | None, job: TuningJob) -> FieldReport:
+def _verdict(change: Change, declared: FieldReport | None, uses: Uses) -> FieldReport:
     measured = Fidelity.DROPPED if change.lost else Fidelity.APPROXIMATED
     if declared is None:
-        feature = _feature(change.pointer, job)
+        feature = _feature(change.pointer, uses)
         cosmetic = feature is not None and CATALOGUE[feature].weight == "cosmetic"
         level = measured if not change.lost or cosmetic else Fidelity.UNSUPPORTED
         note = "nothing there says this" if change.lost else "it comes back changed"
@@ -169,10 +172,10 @@ def _report(
     )
 
 
-def _feature(place: str, job: TuningJob) -> Feature | None:
+def _feature(place: str, uses: Uses) -> Feature | None:
     """The feature whose use a place is."""
     best: tuple[int, Feature | None] = (-1, None)
-    for feature, pointers in used(job).items():
+    for feature, pointers in uses.items():
         for one in pointers:
             if (f"{place}/".startswith(f"{one}/") or f"{one}/".startswith(f"{place}/")) and len(one) > best[0]:
                 best = len(one), feature
