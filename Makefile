@@ -19,6 +19,7 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## overheads, as ratios in one run
 	$(BIN)/python bench/engine.py
+	$(BIN)/python bench/translate.py
 
 bench-search: $(VENV)/.dev  ## the search core against Optuna, on models of scikit-learn
 	$(BIN)/python bench/search.py
