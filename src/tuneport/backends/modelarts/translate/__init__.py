@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from tuneport.backends.modelarts.settings import ModelArtsSettings
 from tuneport.backends.modelarts.translate import forms, rules
 from tuneport.backends.modelarts.translate.autosearch import read_file, write_file
+from tuneport.backends.modelarts.translate.canonical import canonical
 from tuneport.backends.modelarts.translate.job import read_job, read_stored, write_job, write_stored
 from tuneport.backends.protocols import Reading
 from tuneport.errors import PayloadError, Problem
@@ -31,7 +32,7 @@ class ModelArtsTranslator:
         if problems := rules.malformed(found, forms.KINDS[form]):
             raise _refused(problems)
         request, response = forms.taken_apart(found, form)
-        return Reading(form, forms.canonical(request, form), response)
+        return Reading(form, canonical(request, forms.KINDS[form]), response)
 
     def write(self, reading: Reading) -> Json:
         """The inverse of `read`."""
