@@ -451,6 +451,35 @@ def test_settings_are_said_and_read():
     assert TRANSLATOR.from_native(stored, "algorithm")[1] == ModelArtsSettings(workspace="w" * 32)
 
 
+def test_a_stored_algorithm_declares_what_its_jobs_are_to_say():
+    one = job(
+        trial__parameters={"epochs": 5},
+        trial__inputs=[{"name": "in", "uri": "obs://b/x/", "told_by": "flag"}, {"name": "fs", "uri": "nfs://h/x"}],
+        trial__output={"uri": "obs://b/out/", "description": "weights"},
+    )
+    config = said(one, "algorithm")["job_config"]
+    assert config["parameters"][1:] == [{"name": "epochs", "value": "5", "constraint": {"type": "Integer"}}]
+    assert config["inputs"] == [{"name": "in", "access_method": "parameter"}]
+    assert config["outputs"] == [{"name": "train_url", "description": "weights"}]
+    read = back(one, "algorithm")
+    assert [(channel.name, channel.uri, channel.told_by) for channel in read.trial.inputs] == [("in", "${in}", "flag")]
+    assert (read.trial.output.uri, read.trial.output.description) == ("${train_url}", "weights")
+    assert read.trial.parameters == {"epochs": 5}
+
+
+def test_what_a_job_is_called_and_filed_under():
+    one = job(description="a try", experiment={"name": "digits"}, labels={"team": "vision"}, trial__retries=2)
+    request = said(one)
+    assert request["metadata"] == {
+        "name": "sweep",
+        "description": "a try",
+        "annotations": {"fault-tolerance/job-retry-num": "2"},
+        "training_experiment_reference": {"name": "digits"},
+    }
+    assert request["tags"] == [{"key": "team", "value": "vision"}]
+    assert (request["kind"], back(one)) == ("job", one)
+
+
 def test_labels_are_the_tags_of_a_stored_algorithm():
     stored = said(job(labels={"team": "vision", "draft": ""}), "algorithm")
     assert stored["metadata"]["tags"] == [{"key": "team", "value": "vision"}, {"key": "draft"}]
