@@ -224,22 +224,28 @@ def translate(
     translator, capabilities = backend.translator, backend.capabilities
     box: dict[str, Any] = dict(job.native.get(backend.name, {}))
     form = _form(form, box, translator.forms, backend.name)
-    settings = _with_said(settings, box.get(SETTINGS, {}))
+    settings = _with_said(settings, _part(box, SETTINGS))
     relocated, moved = relocate(job, capabilities.home, maps or Maps())
     there, moved = complete(relocated, settings, moved)
     request = translator.to_native(there, settings, form)
     verdicts = [*measured(there, request, form, translator, capabilities), *_needed(there, capabilities)]
     request, stale = apply({key: value for key, value in box.items() if key not in _OURS}, request)
-    response = box.get(RESPONSE, {}) if form == box.get(FORM) else {}
+    response = _part(box, RESPONSE) if form == box.get(FORM) else {}
     payload = translator.write(Reading(form, request, response))
     if SPELLING in box and form == box.get(FORM, translator.forms[0]):
-        payload, _ = apply(box[SPELLING], payload)
+        payload, _ = apply(_part(box, SPELLING), payload)
     fields = [
         *_merged(moved, verdicts),
         *_unfit(backend.name, stale),
         *_left_behind(job, backend.name, material),
     ]
     return Translated(payload, form, TranslationReport.model_construct(fields=tuple(fields)), there, request)
+
+
+def _part(box: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A member of a box that is ours; people write boxes too, and what is no mapping says nothing."""
+    part = box.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _form(asked: str | None, box: Mapping[str, Any], forms: tuple[str, ...], name: str) -> str:
@@ -260,7 +266,10 @@ def _with_said(settings: Word, said: Mapping[str, Any]) -> Word:
         for name, value in said.items()
         if name in fields and getattr(settings, name) == fields[name].default
     }
-    return settings.changed(**unsaid) if unsaid else settings
+    try:
+        return settings.changed(**unsaid) if unsaid else settings
+    except JobError:  # somebody has edited them
+        return settings
 
 
 def complete(job: TuningJob, settings: Word, moved: list[FieldReport]) -> tuple[TuningJob, list[FieldReport]]:
@@ -393,7 +402,7 @@ def _left_behind(job: TuningJob, name: str, material: Material) -> list[FieldRep
                 before=value,
                 note=f"a setting of {cloud}; settings never move",
             )
-            for name, value in box.get(SETTINGS, {}).items()
+            for name, value in _part(box, SETTINGS).items()
         ]
         patterns = [pattern.split("/")[1:] for pattern in material(cloud)]
         rest = {key: value for key, value in box.items() if key not in _OURS}

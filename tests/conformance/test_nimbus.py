@@ -55,5 +55,5 @@ def test_jobs_move_to_it_and_from_it(tmp_path, monkeypatch):
     told = {field.pointer: field.fidelity for field in moved.report.fields}
     assert told["/native/nimbus/firewall"] is Fidelity.UNSUPPORTED  # it matters there
     assert told["/native/nimbus/color"] is Fidelity.DROPPED
-    assert told["/settings/account"] is Fidelity.DROPPED
+    assert told["/native/nimbus/$settings/account"] is Fidelity.DROPPED
     assert moved.payload["trialJobSpec"]["baseOutputDirectory"] == {"outputUriPrefix": "gs://runs/digits/"}

@@ -438,20 +438,19 @@ class MigrationSuite(Suite):
         there = translating.cloud(other)
         made = self.translate(at_home(job, self.at_home))
         try:
-            moved = exchange.migrate(
-                exchange.read(made.payload, self.backend), self.backend.name, there, there.settings_type()
-            )
+            moved = exchange.migrate(exchange.read(made.payload, self.backend), there, there.settings_type())
             back = exchange.read(moved.payload, there)
         except PayloadError as error:
             assert error.problems
             return
-        exchange.migrate(back, other, self.backend, self.chosen)
+        exchange.migrate(back, self.backend, self.chosen)
 
     def test_everything_that_stays_behind_is_told(self, golden: Path, other: str) -> None:
         """M2: each item of the box is in the report of a migration; what matters is unsupported."""
         imported = exchange.read(_document(golden), self.backend)
         there = translating.cloud(other)
-        moved = exchange.migrate(imported, self.backend.name, there, there.settings_type())
+        material = self.backend.capabilities.material
+        moved = exchange.migrate(imported, there, there.settings_type(), material=lambda _: material)
         told = {one.pointer for one in moved.report.fields}
         assert {f"/native/{self.backend.name}{place}" for place in imported.boxed} <= told
 
