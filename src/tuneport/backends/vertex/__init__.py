@@ -11,7 +11,6 @@ from tuneport.backends.vertex.settings import VertexSettings
 from tuneport.backends.vertex.status import STATUS, VertexStatus
 from tuneport.backends.vertex.translate import TRANSLATOR, VertexTranslator
 from tuneport.engine.launch import LaunchContract
-from tuneport.errors import BackendError
 from tuneport.translation.capabilities import Capabilities
 
 
@@ -31,10 +30,12 @@ class VertexBackend:
         """Open a connection.
 
         Raises:
-            BackendError: always; jobs are translated for Vertex AI, but not run there yet.
+            BackendNotInstalledError: its packages are not there.
+            AuthError: there are no credentials, or nothing says which project is meant.
         """
-        del settings, endpoint
-        raise BackendError("tuneport cannot run jobs on Vertex AI yet", backend=self.name)
+        from tuneport.backends.vertex.client import connect  # noqa: PLC0415 - nobody else pays for retries
+
+        return connect(settings, endpoint)
 
 
 BACKEND = VertexBackend()

@@ -7,6 +7,7 @@ Symbols are passed over: nobody knows yet what they stand for. No most of trials
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias
 from tuneport.backends.vertex.study import CONDITIONS, VALUE_SPECS, number, parameter_specs, seconds, whole
 from tuneport.backends.vertex.trial import VARIABLE, task
 from tuneport.errors import Problem
+from tuneport.model.parameters import MAX_CHOICES
 from tuneport.model.word import pointer, short
 from tuneport.translation.shape import is_symbolic
 
@@ -28,6 +30,8 @@ MOST_VARIABLES = 100
 MOST_PACKAGES = 100
 MOST_POOLS = 4
 MOST_VALUES = 1000
+MOST_PARAMETERS = 1000
+"""Of a job; the service publishes no limit."""
 LEAST_GAP = 1e-10
 DISK_SIZES = (100, 64_000)
 FLEX_SECONDS = 7 * 86400
@@ -52,9 +56,7 @@ def malformed(request: Json) -> Found:
         yield from _space(request)
         yield from _counts(request)
     yield from _first_pool(request["trialJobSpec"]["workerPoolSpecs"])
-    for place, pool in _pools(request["trialJobSpec"]):
-        if not pool.get("machineSpec", {}).get("machineType"):
-            yield Problem(f"{place}/machineSpec", "every pool that is not empty needs a machineType")
+    yield from _machines_and_experiments(request["trialJobSpec"])
 
 
 def refused(request: Json) -> Found:
@@ -183,25 +185,31 @@ def _children(place: str, parent: Json) -> Found:
 
 
 def _parents_values(place: str, values: Sequence[Any], parent: Json) -> Found:
-    if not values:
-        yield Problem(place, "there must be a value")
+    if not 0 < len(values) <= MAX_CHOICES:
+        yield Problem(place, f"must be 1 to {MAX_CHOICES} values, not {len(values)}")
+        return
+    possible = _possible(parent)
     for index, value in enumerate(values):
-        if not is_symbolic(value) and not _possible(parent, value):
+        if not is_symbolic(value) and not possible(value):
             yield Problem(f"{place}/{index}", f"'{short(parent['parameterId'])}' is never {short(value)}")
 
 
-def _possible(parent: Json, value: Any) -> bool:
-    """Whether the parent can have the value; a parent with symbols can have any."""
+def _possible(parent: Json) -> Callable[[Any], bool]:
+    """Whether a parent can have a value; a parent with symbols can have any."""
     if spec := parent.get("integerValueSpec"):
-        low, high, here = whole(spec["minValue"]), whole(spec["maxValue"]), whole(value)
-        return here is not None and (low is None or low <= here) and (high is None or here <= high)
-    spec = parent.get("discreteValueSpec") or parent.get("categoricalValueSpec") or {"values": []}
-    return any(is_symbolic(known) or _equal(known, value) for known in spec["values"])
+        low, high = whole(spec["minValue"]), whole(spec["maxValue"])
+        return lambda value: (low is None or low <= int(value)) and (high is None or int(value) <= high)
+    known = (parent.get("discreteValueSpec") or parent.get("categoricalValueSpec") or {"values": ()})["values"]
+    if any(is_symbolic(one) for one in known):
+        return lambda _: True
+    exact = set(known)
+    ordered = sorted(one for one in known if number(one) is not None)
 
+    def near(value: Any) -> bool:
+        at = bisect_left(ordered, value - LEAST_GAP)
+        return at < len(ordered) and ordered[at] <= value + LEAST_GAP
 
-def _equal(known: Any, value: Any) -> bool:
-    a, b = number(known), number(value)
-    return bool(known == value) if a is None or b is None else abs(a - b) <= LEAST_GAP
+    return lambda value: value in exact or (number(value) is not None and near(value))
 
 
 def _listed(kinds: Sequence[str]) -> str:
@@ -210,6 +218,8 @@ def _listed(kinds: Sequence[str]) -> str:
 
 def _unique_names(request: Json) -> Found:
     """A name may stand twice only below values of one parent that cannot be there at once."""
+    if sum(1 for _ in parameter_specs(request)) > MOST_PARAMETERS:
+        return  # no job has so many, which is told elsewhere
     taken: dict[str, str] = {}
     for index, spec in enumerate(request["studySpec"]["parameters"]):
         names, found = _subtree(f"/studySpec/parameters/{index}", spec)
@@ -228,9 +238,11 @@ def _subtree(place: str, spec: Json) -> tuple[dict[str, str], list[Problem]]:
         here = f"{place}/conditionalParameterSpecs/{index}/parameterSpec"
         names, inner = _subtree(here, conditional["parameterSpec"])
         values = [value for member in CONDITIONS for value in conditional.get(member, {"values": ()})["values"]]
-        clashes = {problem.pointer: problem for value in values for problem in _clashes(names, together[value])}
+        clashes = {
+            problem.pointer: problem for value in values[:MAX_CHOICES] for problem in _clashes(names, together[value])
+        }
         found += [*inner, *clashes.values()]
-        for value in values:
+        for value in values[:MAX_CHOICES]:
             together[value] |= names
         below |= names
     return own | below, found
@@ -266,6 +278,18 @@ def _first_pool(pools: Sequence[Json]) -> Found:
         for member in ("executorImageUri", "packageUris", "pythonModule"):
             if not package[member]:
                 yield Problem(f"{here}/0/pythonPackageSpec/{member}", "says nothing")
+
+
+def _machines_and_experiments(trial: Json) -> Found:
+    """Every pool has a machine; experiments have full names."""
+    for place, pool in _pools(trial):
+        if not pool.get("machineSpec", {}).get("machineType"):
+            yield Problem(f"{place}/machineSpec", "every pool that is not empty needs a machineType")
+    for member in ("tensorboard", "experiment", "experimentRun"):
+        name = trial.get(member, "projects/")
+        if not name.startswith("projects/") and not is_symbolic(name):
+            hint = "such as projects/P/locations/R/…"
+            yield Problem(f"/trialJobSpec/{member}", f"must be a resource's full name, not '{short(name)}'", hint)
 
 
 # ---- names, labels, numbers of trials -------------------------------------------------------------------------------

@@ -43,3 +43,7 @@ class VertexSettings(Word):
     """Id of a persistent resource."""
     tensorboard: Str | None = None
     """TensorBoard instance: projects/P/locations/R/tensorboards/ID."""
+    endpoint: Str | None = None
+    """Where the service is, such as https://europe-west4-aiplatform.googleapis.com; None: where its region has it.
+
+    A place without TLS, http://..., is an emulator: no credentials are sent there."""
