@@ -155,16 +155,16 @@ def _trial(native: Json, readers: Mapping[str, list[Reader]]) -> Trial:
     )
 
 
+_WITH_RESULT = {TrialState.SUCCEEDED, TrialState.STOPPED}
+
+
 def _rendered(trial: Trial) -> Json:
-    """A trial that was stopped early has no state of its own; one without a result is infeasible."""
-    state = trial.state
-    if state.ended:
-        state = TrialState.SUCCEEDED if trial.final_measurement is not None else TrialState.INFEASIBLE
-        state = TrialState.INFEASIBLE if trial.state is TrialState.FAILED else state
-    feasible = state is not TrialState.INFEASIBLE
+    """A trial that was stopped early has no state of its own; one that ended without a result is infeasible."""
+    feasible = not trial.state.ended or (trial.state in _WITH_RESULT and trial.final_measurement is not None)
+    state = TrialState.SUCCEEDED if trial.state.ended else trial.state
     return {
         "id": str(trial.id),
-        "state": _TRIAL_STATES_RENDERED[state],
+        "state": _TRIAL_STATES_RENDERED[state if feasible else TrialState.INFEASIBLE],
         "parameters": [
             {"parameterId": name, "value": plain_text(value) if isinstance(value, bool) else value}
             for name, value in trial.parameters.items()
