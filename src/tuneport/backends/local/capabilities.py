@@ -30,7 +30,7 @@ CAPABILITIES = Capabilities(
         F.PARAMETER_CONDITION: exact(),
         F.PARAMETER_CONDITION_NESTED: exact(),
         F.PARAMETER_SAME_NAME: exact(),
-        F.OBJECTIVE_SEVERAL: approximated("the first one steers the search; the others are recorded"),
+        F.OBJECTIVE_SEVERAL: exact("all of them steer; the best trial goes by the first"),
         F.OBJECTIVE_TARGET: exact(),
         F.ALGORITHM_RANDOM: exact(),
         F.ALGORITHM_GRID: exact(),
