@@ -72,7 +72,7 @@ _STRATEGY = "HyperParameterTuningJobConfig.Strategy: Bayesian, Random, Hyperband
 _STOPPING = "TrainingJobEarlyStoppingType: Off, Auto"
 _NO_OPTIONS = "the service's own settings are used"
 _MEDIAN = "there is one rule, the median of running averages, whose safeguards are not published"
-_MACHINE = "the machine type decides"
+_MACHINE = "as the machine type has it"
 _ENTRY = "HyperParameterAlgorithmSpecification has neither entry point nor arguments"
 _SCRIPT = "in script mode: image: and command: [python, train.py], with package: s3://…tar.gz"
 _BRANCHES = (
@@ -119,7 +119,7 @@ SUPPORTS: Mapping[Feature, Support] = {
     ),
     F.OBJECTIVE_TARGET: exact(evidence="TuningJobCompletionCriteria.TargetObjectiveMetricValue"),
     F.ALGORITHM_RANDOM: exact(evidence=_STRATEGY),
-    F.ALGORITHM_GRID: exact("choices only: a grid of ranges is refused", evidence=_STRATEGY),
+    F.ALGORITHM_GRID: exact("ranges become choices, of which there are at most 30 each", evidence=_STRATEGY),
     F.ALGORITHM_SOBOL: approximated("independent draws", evidence=_STRATEGY),
     F.ALGORITHM_BAYESIAN: exact(evidence=_STRATEGY),
     F.ALGORITHM_BAYESIAN_OPTIONS: dropped(_NO_OPTIONS, evidence=_STRATEGY),
@@ -127,7 +127,10 @@ SUPPORTS: Mapping[Feature, Support] = {
     F.ALGORITHM_TPE_OPTIONS: dropped(_NO_OPTIONS, evidence=_STRATEGY),
     F.ALGORITHM_ANNEAL: approximated("the service's Bayesian search", evidence=_STRATEGY),
     F.ALGORITHM_ANNEAL_OPTIONS: dropped(_NO_OPTIONS, evidence=_STRATEGY),
-    F.ALGORITHM_HYPERBAND: exact(evidence="HyperbandStrategyConfig"),
+    F.ALGORITHM_HYPERBAND: approximated(
+        "where max_resource is not said, nor a fixed parameter such as epochs, it is 81",
+        evidence="HyperbandStrategyConfig",
+    ),
     F.ALGORITHM_HYPERBAND_OPTIONS: approximated(
         "resources are said; the reduction factor is the service's own", evidence="HyperbandStrategyConfig"
     ),
@@ -170,7 +173,9 @@ SUPPORTS: Mapping[Feature, Support] = {
     F.TRIAL_PACKAGE_LOCAL: unsupported(
         "code comes from S3", instead="upload it: package: s3://…tar.gz", evidence="sagemaker_submit_directory"
     ),
-    F.TRIAL_PACKAGE_REMOTE: exact("with a command", evidence="sagemaker_submit_directory"),
+    F.TRIAL_PACKAGE_REMOTE: approximated(
+        "with a command, run by the image's training toolkit; not with a module", evidence="sagemaker_submit_directory"
+    ),
     F.TRIAL_FUNCTION: unsupported("a function has to be in an image", instead=_SCRIPT, evidence=_ENTRY),
     F.TRIAL_ALGORITHM: exact(evidence="AlgorithmName"),
     F.TRIAL_VARIANTS: exact(
@@ -206,7 +211,9 @@ SUPPORTS: Mapping[Feature, Support] = {
         evidence="MaxWaitTimeInSeconds, MaxPendingTimeInSeconds",
     ),
     F.TRIAL_IDENTITY: exact(evidence="RoleArn"),
-    F.TRIAL_NETWORK_NAME: dropped("subnets say which network it is", evidence="VpcConfig"),
+    F.TRIAL_NETWORK_NAME: unsupported(
+        "networks have no names there", instead="give subnets and security_groups", evidence="VpcConfig"
+    ),
     F.TRIAL_NETWORK_SUBNETS: exact(evidence="VpcConfig"),
     F.TRIAL_NETWORK_ISOLATED: exact(evidence="EnableNetworkIsolation"),
     F.TRIAL_NETWORK_ENCRYPTED: exact(evidence="EnableInterContainerTrafficEncryption"),
@@ -216,12 +223,12 @@ SUPPORTS: Mapping[Feature, Support] = {
         "tuneport_trial", "it prints lines that metric definitions find", evidence="MetricDefinitions"
     ),
     F.TRIAL_METRIC_PATTERNS: exact(evidence="MetricDefinitions"),
-    F.RESOURCES_GPUS: dropped(_MACHINE, evidence="InstanceType"),
-    F.RESOURCES_GPU_SHARE: dropped("a training job has its machine for itself", evidence="InstanceType"),
-    F.RESOURCES_GPU_TYPE: dropped(_MACHINE, evidence="InstanceType"),
-    F.RESOURCES_GPU_MEMORY: dropped(_MACHINE, evidence="InstanceType"),
-    F.RESOURCES_CPUS: dropped(_MACHINE, evidence="InstanceType"),
-    F.RESOURCES_MEMORY: dropped(_MACHINE, evidence="InstanceType"),
+    F.RESOURCES_GPUS: exact(_MACHINE, evidence="InstanceType"),
+    F.RESOURCES_GPU_SHARE: approximated("a training job has its machine for itself", evidence="InstanceType"),
+    F.RESOURCES_GPU_TYPE: exact(_MACHINE, evidence="InstanceType"),
+    F.RESOURCES_GPU_MEMORY: approximated(_MACHINE, evidence="InstanceType"),
+    F.RESOURCES_CPUS: approximated(_MACHINE, evidence="InstanceType"),
+    F.RESOURCES_MEMORY: approximated(_MACHINE, evidence="InstanceType"),
     F.RESOURCES_DISK: exact("whole GiB", evidence="VolumeSizeInGB"),
     F.RESOURCES_REPLICAS: exact(evidence="InstanceCount"),
     F.RESOURCES_MACHINE: exact(evidence="InstanceType"),
@@ -237,6 +244,6 @@ SUPPORTS: Mapping[Feature, Support] = {
     F.NATIVE: exact("what was read from SageMaker; boxes of other clouds mean nothing here", evidence="the request"),
 }
 
-LIMITS = Limits(max_parameters=30, max_trials=10_000, max_parallel_trials=100)
+LIMITS = Limits(max_parameters=30, max_trials=750, max_parallel_trials=100)
 
 CAPABILITIES = Capabilities(supports=SUPPORTS, limits=LIMITS, home=HOME, needs=NEEDS, material=MATERIAL)

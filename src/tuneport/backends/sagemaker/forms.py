@@ -327,7 +327,7 @@ _HELM = {
 
 
 def _take_helm(document: Json) -> Taken:
-    request: Json = {}
+    request: Json = {ONE: {"StoppingCondition": {}}}
     for there, here in _HELM.items():
         value = _at(document, there)
         if value is not None:
@@ -437,6 +437,8 @@ def _put_snake(request: Json, _: Json) -> Json:
     return document | tags
 
 
+READ_ONLY = frozenset({"describe", "helm"})
+"""Forms that nothing is submitted in: what the service answers, and a chart that has not a place for everything."""
 NAMELESS = frozenset({"parts", "operator", "helm"})
 """Forms whose jobs are named by whoever submits them."""
 

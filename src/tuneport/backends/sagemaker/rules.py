@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from tuneport.backends.sagemaker.forms import CONFIG, ONE, SEVERAL
 from tuneport.backends.sagemaker.hyperparameters import number_of
 from tuneport.backends.sagemaker.space import combinations
+from tuneport.backends.sagemaker.study import EPOCHS
 from tuneport.backends.sagemaker.trial import BUILT_IN, DAY, repository
 from tuneport.errors import Problem
 from tuneport.translation.shape import is_symbolic
@@ -23,8 +24,6 @@ MOST_TRIALS = 750
 MOST_RANDOM_TRIALS = 10_000
 MOST_PARALLEL_TRIALS = 100
 LONGEST_TRIAL = 28 * DAY
-EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
-"""Static hyperparameters in which Hyperband looks for the resource that it is not told."""
 
 _INTEGER, _CONTINUOUS, _CATEGORICAL = (
     "IntegerParameterRanges",
@@ -195,8 +194,9 @@ def _points(request: Json) -> Problems:
 def _enough_points(request: Json) -> Problems:
     limits, here = request[CONFIG]["ResourceLimits"], f"/{CONFIG}/ResourceLimits/MaxNumberOfTrainingJobs"
     trials = _number(limits, "MaxNumberOfTrainingJobs")
-    counts = [combinations(ranges) for _, ranges in _ranges(request) if "AutoParameters" not in ranges]
-    if trials is None or not counts or None in counts or "Autotune" in request:
+    searched = [one.get("HyperParameterRanges", {}) for one in request.get(SEVERAL, ())]
+    counts = [combinations(ranges) for ranges in searched or [request[CONFIG].get("ParameterRanges", {})]]
+    if trials is None or None in counts or "Autotune" in request:
         return
     points = sum(count or 0 for count in counts)
     if trials > points:

@@ -19,6 +19,7 @@ from tuneport.backends.sagemaker.hyperparameters import HINTS, number_of, number
 from tuneport.errors import JobError
 from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, Scale
+from tuneport.model.study import Grid
 from tuneport.model.word import Scalar, same
 from tuneport.translation.lowering import hints_text, lower, raised, read_hints
 
@@ -29,11 +30,14 @@ DEFINITION = "sagemaker_definition"
 """The parameter that chooses among definitions which no parameter of the trainer tells apart. The training toolkit
 takes names of this beginning for its own."""
 MOST_DEFINITIONS = 10
+MOST_CHOICES = 30
 
 _SCALES: Mapping[Scale, str] = {"linear": "Linear", "log": "Logarithmic", "reverse_log": "ReverseLogarithmic"}
 _SCALES_BACK: Mapping[str, Scale] = {word: scale for scale, word in _SCALES.items()}
 _BRANCH = "=branch"
 """Key of the hint that tells which parameter the definitions stand for; no parameter is called so."""
+_LISTED = "=listed"
+"""Key of the hint that tells which choices of a grid are ranges."""
 _NAME = re.compile(r"[^\s=\x00-\x1f\x7f]{1,256}")
 _DEFINITION_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,63}")
 _KINDS: Mapping[str, type[AnyParameter]] = {"int": Int, "float": Float, "categorical": Categorical}
@@ -143,16 +147,54 @@ def branches(job: TuningJob) -> list[Branch]:
     """The definitions of a job, one if nothing depends on a single choice."""
     parent = chooser(job)
     if parent is None:
-        lowered = lower(job.study.parameters, VOCABULARY)
-        return [Branch(None, {}, write_ranges(lowered.parameters), _carried(job, lowered.hints))]
+        ranges, hints = _written(job, job.study.parameters)
+        return [Branch(None, {}, ranges, _carried(job, hints))]
     made = []
     for index, (choice, name) in enumerate(zip(parent.choices, _definition_names(parent), strict=True)):
-        lowered = lower(_under(job.study.parameters, parent, choice), VOCABULARY)
+        ranges, hints = _written(job, _under(job.study.parameters, parent, choice))
         hint = _branch_hint(job.study.parameters, parent) if index == 0 else {}
         chosen = {} if parent.name == DEFINITION else {parent.name: text_of(choice)}
-        static = chosen | _carried(job, lowered.hints | hint)
-        made.append(Branch(name, {parent.name: choice}, write_ranges(lowered.parameters), static))
+        static = chosen | _carried(job, hints | hint)
+        made.append(Branch(name, {parent.name: choice}, ranges, static))
     return made
+
+
+def _written(job: TuningJob, parameters: Sequence[AnyParameter]) -> tuple[Json, dict[str, Json]]:
+    """Ranges of parameters, and hints of what they meant. In a grid, there are only choices."""
+    said: dict[str, Json] = {}
+    if isinstance(job.study.algorithm, Grid):
+        said = {one.name: one.brief() for one in parameters if isinstance(one, (Int, Float)) and _listed(one)}
+        parameters = [_as_choices(one) if one.name in said else one for one in parameters]
+    lowered = lower(parameters, VOCABULARY)
+    return write_ranges(lowered.parameters), lowered.hints | ({_LISTED: said} if said else {})
+
+
+def _listed(parameter: AnyParameter) -> list[Scalar]:
+    """The values of a range, if they are as few as a grid takes."""
+    if not isinstance(parameter, (Int, Float)):
+        return []
+    step = parameter.step or (1 if isinstance(parameter, Int) else parameter.high - parameter.low or 1)
+    count = int((parameter.high - parameter.low) / step * (1 + 1e-12) + 1e-9) + 1
+    return (
+        [min(parameter.low + index * step, parameter.high) for index in range(count)] if count <= MOST_CHOICES else []
+    )
+
+
+def _as_choices(parameter: AnyParameter) -> AnyParameter:
+    values = _listed(parameter)
+    return Categorical(parameter.name, values, when=parameter.when) if values else parameter
+
+
+def _unlisted(parameter: AnyParameter, said: Mapping[str, Any]) -> AnyParameter:
+    """The range that a grid's choices were, if they still are its values."""
+    hint = said.get(parameter.name)
+    if not isinstance(hint, dict) or hint.get("kind") not in ("int", "float") or not isinstance(parameter, Categorical):
+        return parameter
+    try:
+        range_ = _KINDS[hint["kind"]].model_validate({**hint, "when": parameter.when})
+    except JobError:
+        return parameter
+    return range_ if repr(_listed(range_)) == repr(list(parameter.choices)) else parameter
 
 
 def _carried(job: TuningJob, hints: Mapping[str, Json]) -> dict[str, str]:
@@ -249,7 +291,7 @@ def read_space(ranges: Json, static: dict[str, str]) -> list[Any]:
     """The parameters of the only definition; the hints are taken out of its fixed parameters."""
     parameters = read_ranges(ranges)
     hints = _taken_hints(static)
-    return list(_raised(parameters, hints)) if hints else parameters
+    return _raised(parameters, hints) if hints else parameters
 
 
 def _taken_hints(static: dict[str, str]) -> dict[str, Json]:
@@ -260,8 +302,10 @@ def _taken_hints(static: dict[str, str]) -> dict[str, Json]:
     return hints
 
 
-def _raised(parameters: Iterable[Json], hints: Mapping[str, Json]) -> tuple[AnyParameter, ...]:
-    return raised([_KINDS[one["kind"]].model_validate(one) for one in parameters], hints, VOCABULARY)
+def _raised(parameters: Iterable[Json], hints: Mapping[str, Json]) -> list[AnyParameter]:
+    lowered = [_KINDS[one["kind"]].model_validate(one) for one in parameters]
+    rest = {name: hint for name, hint in hints.items() if name != _LISTED}
+    return [_unlisted(one, hints.get(_LISTED, {})) for one in raised(lowered, rest, VOCABULARY)]
 
 
 def read_branches(definitions: Sequence[tuple[str, Json, dict[str, str]]]) -> tuple[Categorical, list[AnyParameter]]:
@@ -279,7 +323,7 @@ def read_branches(definitions: Sequence[tuple[str, Json, dict[str, str]]]) -> tu
     if parent is None:
         hint, parent = {}, Categorical(DEFINITION, [name for name, _, _ in definitions])
     spaces = [
-        (choice, list(_raised(read_ranges(ranges), given)))
+        (choice, _raised(read_ranges(ranges), given))
         for choice, (_, ranges, _), given in zip(parent.choices, definitions, hints, strict=True)
     ]
     try:

@@ -10,10 +10,14 @@ from typing import Any, TypeAlias
 from tuneport.backends.sagemaker.forms import ONE, SEVERAL
 from tuneport.backends.sagemaker.trial import legal_metric
 from tuneport.model.job import Budget, TuningJob, WarmStart
-from tuneport.model.study import Algorithm, Hyperband, Objective
+from tuneport.model.study import Hyperband, Objective
 
 Json: TypeAlias = dict[str, Any]
 
+EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
+"""Fixed parameters in which Hyperband looks for the resource that it is not told."""
+_MOST_RESOURCE = 81
+"""The most resource in the examples of the paper on Hyperband (Li et al. 2018)."""
 _STRATEGIES = {
     "bayesian": "Bayesian",
     "random": "Random",
@@ -43,7 +47,7 @@ def write_config(job: TuningJob, ranges: Json | None, points: int | None) -> Jso
     """
     config = {
         "Strategy": _STRATEGIES[job.study.algorithm.kind],
-        "StrategyConfig": _write_hyperband(job.study.algorithm),
+        "StrategyConfig": _write_hyperband(job),
         "HyperParameterTuningJobObjective": None if ranges is None else write_objective(job.study.objective),
         "ResourceLimits": _write_limits(job.budget, points),
         "ParameterRanges": ranges,
@@ -88,11 +92,16 @@ def read_objective(objective: Json) -> Json:
     }
 
 
-def _write_hyperband(algorithm: Algorithm) -> Json:
+def _write_hyperband(job: TuningJob) -> Json:
+    """Where the most resource is not said, the service takes the epochs; without these it must be said all the same."""
+    algorithm = job.study.algorithm
     if not isinstance(algorithm, Hyperband):
         return {}
-    most = {} if algorithm.max_resource is None else {"MaxResource": algorithm.max_resource}
-    return {"HyperbandStrategyConfig": {"MinResource": algorithm.min_resource, **most}}
+    most = algorithm.max_resource
+    if most is None and job.trial.parameters.keys().isdisjoint(EPOCHS):
+        most = max(_MOST_RESOURCE, algorithm.min_resource)
+    said = {} if most is None else {"MaxResource": most}
+    return {"HyperbandStrategyConfig": {"MinResource": algorithm.min_resource, **said}}
 
 
 def _read_algorithm(config: Json) -> Json:

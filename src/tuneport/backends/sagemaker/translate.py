@@ -9,7 +9,18 @@ from typing import Any, Literal, TypeAlias
 from tuneport.backends.protocols import Reading
 from tuneport.backends.sagemaker import forms, rules
 from tuneport.backends.sagemaker.canonical import canonical, wire
-from tuneport.backends.sagemaker.forms import CONFIG, FORMS, NAME, NAMELESS, ONE, REGION, SEVERAL, UNNAMED, Taken
+from tuneport.backends.sagemaker.forms import (
+    CONFIG,
+    FORMS,
+    NAME,
+    NAMELESS,
+    ONE,
+    READ_ONLY,
+    REGION,
+    SEVERAL,
+    UNNAMED,
+    Taken,
+)
 from tuneport.backends.sagemaker.settings import SageMakerSettings
 from tuneport.backends.sagemaker.space import (
     DEFINITION,
@@ -58,7 +69,7 @@ def _shape(form: str) -> Shape:
 class SageMakerTranslator:
     """Jobs to requests of CreateHyperParameterTuningJob, in any of the documents that these are written down in."""
 
-    forms = tuple(FORMS)
+    forms = tuple(form for form in FORMS if form not in READ_ONLY)
 
     def read(self, document: Json) -> Reading:
         """Recognise a document, take off its wrapping, and check it by the service's model and rules."""
