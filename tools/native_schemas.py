@@ -30,8 +30,19 @@ Json = dict[str, Any]
 
 SAGEMAKER_ROOTS = (
     "CreateHyperParameterTuningJobRequest",
+    "DescribeHyperParameterTuningJobRequest",
     "DescribeHyperParameterTuningJobResponse",
+    "StopHyperParameterTuningJobRequest",
+    "DeleteHyperParameterTuningJobRequest",
+    "ListHyperParameterTuningJobsRequest",
+    "ListTrainingJobsForHyperParameterTuningJobRequest",
     "HyperParameterTrainingJobSummary",
+    "DescribeTrainingJobRequest",
+    "StopTrainingJobRequest",
+    "ListTrainingJobsRequest",
+    "AddTagsInput",
+    "ListTagsInput",
+    "DeleteTagsInput",
 )
 _LIMITS = {
     "string": ("minLength", "maxLength"),
