@@ -47,7 +47,7 @@ class RemoteRuns:
         """
         settings = self._settings.model_dump(mode="json")
         noted = self._ledger.begin(
-            self._backend.name, translated.payload, settings, job.name, job.model_dump_json(exclude_defaults=True)
+            self._backend.name, translated.payload, settings, job.name, job.model_dump_json()
         )
         try:
             run = self._client(None).submit(translated.payload, noted.token, again=noted.again)
