@@ -11,7 +11,6 @@ from tuneport.backends.modelarts.status import STATUS, ModelArtsStatus
 from tuneport.backends.modelarts.translate import TRANSLATOR, ModelArtsTranslator
 from tuneport.backends.protocols import PROTOCOL_VERSION, Client
 from tuneport.engine.launch import LaunchContract
-from tuneport.errors import BackendError
 from tuneport.translation.capabilities import Capabilities
 
 
@@ -31,14 +30,12 @@ class ModelArtsBackend:
         """Open a connection.
 
         Raises:
-            BackendError: always, for now.
+            BackendNotInstalledError: its SDK is not there.
+            AuthError: there are no credentials, or nothing says which region or project is meant.
         """
-        del settings, endpoint
-        raise BackendError(
-            "ModelArts cannot run jobs from here yet",
-            backend=self.name,
-            hint="translate the job, and submit it yourself",
-        )
+        from tuneport.backends.modelarts.client import connect  # noqa: PLC0415 - nobody else pays for retries
+
+        return connect(settings, endpoint)
 
 
 BACKEND = ModelArtsBackend()

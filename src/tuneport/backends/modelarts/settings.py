@@ -20,7 +20,7 @@ class ModelArtsSettings(Word):
     """Settings to the words of a job that they stand for where it leaves them open."""
 
     region: Str | None = None
-    """Region, such as cn-north-4."""
+    """Region, such as cn-north-4; None: that of the endpoint, where jobs are sent to one."""
     project: Str | None = None
     """Project id; None: that of the region."""
     workspace: Str | None = None
@@ -35,3 +35,7 @@ class ModelArtsSettings(Word):
     """Id of a dedicated pool."""
     output: Str | None = None
     """Folder on OBS that gets results, such as obs://bucket/runs/."""
+    endpoint: Str | None = None
+    """Where the service is, such as https://modelarts.cn-north-4.myhuaweicloud.com; None: where its region has it.
+
+    A place without TLS, http://..., is an emulator; it gets no credentials but those of HUAWEICLOUD_SDK_AK."""

@@ -1,0 +1,510 @@
+"""ModelArts by its REST interface, through the core of Huawei's SDK: its credentials and signatures, plain JSON.
+
+huaweicloudsdkmodelarts says the same in 1,300 modules, whose classes lose what they do not know of an answer; loading
+them takes three times as long as the core that does the work.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from json import JSONDecodeError
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+from urllib.parse import quote, urlsplit
+
+from tuneport.backends import retries
+from tuneport.backends.modelarts.settings import ModelArtsSettings
+from tuneport.backends.protocols import JobRef
+from tuneport.errors import (
+    AuthError,
+    BackendError,
+    BackendNotInstalledError,
+    ConflictError,
+    QuotaError,
+    RunNotFoundError,
+    UnavailableError,
+)
+
+Json: TypeAlias = dict[str, Any]
+Call: TypeAlias = Callable[[str, str, Any, Mapping[str, Any] | None], Json]
+"""Method, path, body and query to what came back."""
+
+NAME = "modelarts"
+JOBS, ALGORITHMS = "/v2/{project_id}/training-jobs", "/v2/{project_id}/algorithms"
+SEARCHES = "/v2/{project_id}/training-job-searches"
+EMULATED_REGION = "cn-north-4"
+"""Region of an emulator, where nothing says another one."""
+_STORED = "algorithms"
+"""Stands in references before the id of a stored algorithm."""
+_TAGS = "/v2/{{project_id}}/modelarts-training-job/{}/tags"
+_AUTOSEARCH = "/v2/{project_id}/training-jobs/autosearch/yaml-templates"
+_TIMEOUT = (10.0, 60.0)
+"""Seconds to connect, and to wait for an answer."""
+_LONGEST_NAME = 64
+_MOST_TRIALS = 100
+"""Trials in a page. No limit is published; pages that are shorter than was asked for do no harm."""
+_MOST_LISTED = 50
+"""Jobs, or algorithms, in a page: the documented limit."""
+_MARKED = re.compile(r"\((?:\S+ )?pid=(\d+)(?:, [^)]*)?\) ?")
+"""How a line begins that says which process of the job wrote it."""
+
+_log = logging.getLogger(__name__)
+
+
+def connect(settings: ModelArtsSettings, endpoint: str | None = None) -> ModelArtsClient:
+    """Open a connection with the credentials that Huawei's SDK finds: variables, profile, agency of the machine.
+
+    Raises:
+        BackendNotInstalledError: the SDK is not there.
+        AuthError: there are no credentials, or nothing says which region or project is meant.
+    """
+    try:
+        from huaweicloudsdkcore.client import Client, ClientBuilder  # noqa: PLC0415
+        from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415
+        from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415
+        from huaweicloudsdkcore.sdk_response import SdkResponse  # noqa: PLC0415
+    except ImportError as error:
+        message, hint = "ModelArts needs packages that are not installed", "pip install 'tuneport[modelarts]'"
+        raise BackendNotInstalledError(message, backend=NAME, hint=hint) from error
+
+    class Reply(SdkResponse):  # type: ignore[misc] # the SDK says no types
+        """An answer of which the SDK is to understand nothing."""
+
+        openapi_types: Mapping[str, str] = {}
+        attribute_map: Mapping[str, str] = {}
+
+    place = endpoint or settings.endpoint
+    region = _region(settings, place)
+    config = HttpConfig(timeout=_TIMEOUT, user_agent="tuneport")  # an own name: else the SDK writes a file to find one
+    builder = ClientBuilder(Client).with_http_config(config)
+    try:
+        where = _there(region)
+        place = place or where.endpoint
+        credentials = _credentials(settings, emulated=place.startswith("http://"))
+        builder.with_credentials(credentials).with_endpoint(place)
+        if credentials.project_id is None:
+            builder.with_region(where)  # asks the identity service for the region's project
+        sdk = builder.build()
+    except (SdkException, ValueError, OSError) as error:
+        hint = (
+            "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or ~/.huaweicloud/credentials; and project in [modelarts]"
+        )
+        raise AuthError(f"no access to ModelArts: {_said(error)}", backend=NAME, hint=hint) from error
+    logging.getLogger("HuaweiCloud-SDK-Client").addHandler(logging.NullHandler())  # what it logs as well it raises
+    sdk.model_package = SimpleNamespace(Reply=Reply)
+    return ModelArtsClient(_caller(sdk), region)
+
+
+def _region(settings: ModelArtsSettings, place: str | None) -> str:
+    """The region that is meant: as the settings say, or else where the endpoint is."""
+    host = urlsplit(place if place and "://" in place else f"//{place or ''}").hostname or ""
+    named = re.fullmatch(r"modelarts\.([a-z0-9-]+)\..+", host)
+    emulated = EMULATED_REGION if place and place.startswith("http://") else None
+    region = settings.region or (named[1] if named else emulated)
+    if region is None:
+        hint = "set region in [modelarts] of tuneport.toml, or TUNEPORT_MODELARTS__REGION, such as cn-north-4"
+        raise AuthError("nothing says which region of Huawei Cloud is meant", backend=NAME, hint=hint)
+    return region
+
+
+def _there(region: str) -> Any:
+    """The SDK's own word for a region; variables and files that say where its services are count."""
+    from huaweicloudsdkcore.region.provider import RegionProviderChain  # noqa: PLC0415
+    from huaweicloudsdkcore.region.region import Region  # noqa: PLC0415
+
+    said = RegionProviderChain.get_default_region_provider_chain("MODELARTS").get_region(region)
+    country = "cn" if region == "ap-southeast-1" else "com"
+    return said or Region(region, f"https://modelarts.{region}.myhuaweicloud.{country}")
+
+
+def _credentials(settings: ModelArtsSettings, *, emulated: bool) -> Any:
+    from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415
+    from huaweicloudsdkcore.auth.provider import CredentialProviderChain  # noqa: PLC0415
+
+    if emulated and "HUAWEICLOUD_SDK_AK" not in os.environ:  # no other credentials go anywhere in the clear
+        found = BasicCredentials("emulated", "emulated", "emulated")
+    else:
+        found = CredentialProviderChain.get_default_credential_provider_chain("BasicCredentials").get_credentials()
+    project = settings.project or found.project_id or ("emulated" if emulated else None)
+    return found.with_project_id(project)
+
+
+def _caller(sdk: Any) -> Call:
+    """Calls of the service through the SDK; whatever that raises is one of our errors."""
+    headers = {"Content-Type": "application/json"}
+
+    def call(method: str, path: str, body: Any, query: Mapping[str, Any] | None) -> Json:
+        try:
+            reply = sdk.do_http_request(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params=dict(headers),
+                body=body,
+                response_type="Reply",
+            )
+            found = reply.to_json_object()  # what has nothing to say says nothing, null or ""
+            return found if isinstance(found, dict) else {}
+        except Exception as error:
+            raise refusal(error) from error
+
+    return call
+
+
+class ModelArtsClient:
+    """One region of one project.
+
+    References are ``REGION/ID`` of a training job, or ``REGION/algorithms/ID`` of a stored algorithm.
+
+    Args:
+        call: sends one request. Raises BackendError.
+        region: where it goes.
+    """
+
+    def __init__(self, call: Call, region: str) -> None:
+        self._call = call
+        self._region = region
+        self._tags: dict[JobRef, list[Json]] = {}
+
+    # ---- jobs --------------------------------------------------------------------------------------------------
+
+    def submit(self, payload: Json, token: str, *, again: bool = False) -> JobRef:
+        """Start a training job, or store an algorithm, once; its name ends with the token."""
+        body = {key: value for key, value in payload.items() if key not in {"tags", "region"}}
+        metadata = body.get("metadata")
+        if not isinstance(metadata, dict) or not {"algorithm", "job_config"} & body.keys():
+            hint = "a training job or a stored algorithm can be; see --form"
+            raise BackendError("a document of this kind cannot be submitted to ModelArts", backend=NAME, hint=hint)
+        if payload.get("region", self._region) != self._region:
+            hint = f"set region in [modelarts] to {payload['region']}, or take it out of the document"
+            raise BackendError(f"the job is one of {payload['region']}, not of {self._region}", backend=NAME, hint=hint)
+        name = f"{metadata.get('name', '')[: _LONGEST_NAME - 1 - len(token)]}-{token}"
+        body["metadata"] = metadata | {"name": name}
+        if "job_config" in body:
+            return self._store(body, name, again=again)
+        ref = self._create(body, name, again=again)
+        self._tag(ref, payload.get("tags") or ())
+        return ref
+
+    def _create(self, body: Json, name: str, *, again: bool) -> JobRef:
+        search = {
+            "filters": [{"key": "name", "operator": "like", "value": [name]}],
+            "offset": 0,
+            "limit": _MOST_LISTED,
+            "workspace_id": body["metadata"].get("workspace_id", "0"),
+        }
+
+        def find() -> JobRef | None:
+            listed = self._call("POST", SEARCHES, search, None)
+            return self._named(listed, name, "")
+
+        return self._once(JOBS, body, "", find, again=again)
+
+    def _store(self, body: Json, name: str, *, again: bool) -> JobRef:
+        query = {"searches": name, "offset": 0, "limit": _MOST_LISTED}
+        if workspace := body["metadata"].get("workspace_id"):
+            query["workspace_id"] = workspace
+
+        def find() -> JobRef | None:
+            return self._named(self._call("GET", ALGORITHMS, None, query), name, f"{_STORED}/")
+
+        return self._once(ALGORITHMS, body, f"{_STORED}/", find, again=again)
+
+    def _once(self, path: str, body: Json, kind: str, find: Callable[[], JobRef | None], *, again: bool) -> JobRef:
+        sent = again
+
+        def create() -> JobRef:
+            nonlocal sent
+            earlier, sent = sent, True
+            try:
+                return self._ref(self._call("POST", path, body, None), kind)
+            except ConflictError:  # perhaps with what an earlier attempt made after we had looked
+                if earlier and (found := find()) is not None:
+                    return found
+                raise
+
+        return retries.submit(create, find, again=again)
+
+    def _named(self, listed: Json, name: str, kind: str) -> JobRef | None:
+        found = [one for one in listed.get("items") or () if one["metadata"]["name"] == name]
+        return self._ref(found[0], kind) if found else None
+
+    def _ref(self, made: Json, kind: str) -> JobRef:
+        return f"{self._region}/{kind}{made['metadata']['id']}"
+
+    def _tag(self, ref: JobRef, tags: Sequence[Json] | Json) -> None:
+        """Set a job's tags. The job runs by now: that they could not be set is no reason to lose it."""
+        pairs = [{"key": key, "value": value} for key, value in tags.items()] if isinstance(tags, dict) else tags
+        if not pairs:
+            return
+        body = {"tags": [{"value": "", **one} for one in pairs]}
+        try:
+            retries.read(lambda: self._call("POST", f"{_TAGS.format(_job(ref))}/create", body, None))
+        except BackendError as error:
+            if error.retryable:
+                raise
+            _log.warning("%s runs, but its tags could not be set: %s", ref, error)
+
+    def describe(self, ref: JobRef) -> Json:
+        """The job with its tags, or the stored algorithm, as the service shows it."""
+        found = self._get(_path(ref))
+        tags = () if _is_stored(ref) else self._known_tags(ref)
+        return found | {"tags": tags} if tags else found
+
+    def _known_tags(self, ref: JobRef) -> list[Json]:
+        """Tags as they were when the job was first looked at; following a job need not ask for them every time."""
+        if ref not in self._tags:
+            try:
+                self._tags[ref] = self.tags(ref)
+            except BackendError as error:
+                if error.retryable:
+                    raise
+                self._tags[ref] = []  # who may see jobs need not be allowed to see tags
+        return self._tags[ref]
+
+    def trials(self, ref: JobRef) -> Iterator[Json]:
+        """Tables of the trials, page by page."""
+        if _is_stored(ref):
+            return
+        seen = page = 0
+        while True:
+            table = self._trials(ref, offset=seen)
+            if page and not _rows(table):  # by one half of the documents offsets count rows, by the other half pages
+                table = self._trials(ref, offset=page)
+            yield table
+            seen, page = seen + len(_rows(table)), page + 1
+            if not _rows(table) or seen >= table.get("total", 0):
+                return
+
+    def _trials(self, ref: JobRef, offset: int) -> Json:
+        return self._get(f"{_path(ref)}/autosearch-trials", {"limit": _MOST_TRIALS, "offset": offset})
+
+    def stop(self, ref: JobRef, trial: str | None = None) -> None:
+        """Stop the job, or one of its trials by its trial_id.
+
+        Raises:
+            ConflictError: the job has ended.
+        """
+        if _is_stored(ref):
+            raise BackendError("a stored algorithm does not run", backend=NAME)
+        if trial is None:
+            self._change("POST", f"{_path(ref)}/actions", {"action_type": "terminate"}, done=ConflictError)
+        else:
+            self._change("POST", f"{_path(ref)}/autosearch-trial-earlystop/{_quoted(trial)}", done=ConflictError)
+
+    def delete(self, ref: JobRef) -> None:
+        """Delete the job, or the stored algorithm."""
+        self._change("DELETE", _path(ref), done=RunNotFoundError)
+
+    def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
+        """What a trial wrote, where the log of its job says which process wrote a line; else what all of them did."""
+        lines = self._preview(ref)
+        marks = [_MARKED.match(line) for line in lines]
+        if not any(marks):
+            yield from lines
+            return
+        process = self._process(ref, trial)
+        yield from (line[mark.end() :] for line, mark in zip(lines, marks, strict=True) if mark and mark[1] == process)
+
+    def _preview(self, ref: JobRef) -> list[str]:
+        """The newest lines of the job's first task; none while there is no log."""
+        task = next(iter(self.describe(ref).get("status", {}).get("tasks") or ()), "worker-0")
+        try:
+            found = self._get(f"{_path(ref)}/tasks/{_quoted(task)}/logs/preview")
+        except _NoLogError:
+            return []
+        return str(found.get("content") or found.get("context") or "").splitlines()
+
+    def _process(self, ref: JobRef, trial: str) -> str:
+        """The id of a trial's process."""
+        table = self.reports(ref, trial)
+        rows = [dict(zip(table["header"], row, strict=False)) for row in _rows({"items": table})]
+        return str(rows[-1].get("pid")) if rows else ""
+
+    # ---- what ModelArts has besides ----------------------------------------------------------------------------
+
+    def reports(self, ref: JobRef, trial: str) -> Json:
+        """The table of one trial, with a row for each of its reports."""
+        return self._get(f"{_path(ref)}/autosearch-trials/{_quoted(trial)}")
+
+    def parameter_analysis(self, ref: JobRef) -> Json:
+        """How much each searched parameter matters, once the job has ended: a table of means and deviations."""
+        return self._get(f"{_path(ref)}/autosearch-parameter-analysis")
+
+    def parameter_image(self, ref: JobRef, parameter: str) -> str:
+        """Where on OBS the image is that shows how a parameter matters."""
+        path = f"{_path(ref)}/autosearch-parameter-analysis/{_quoted(parameter)}"
+        return str(self._get(path)["file_path"])
+
+    def tags(self, ref: JobRef) -> list[Json]:
+        """Tags of the job."""
+        return list(self._get(_TAGS.format(_job(ref))).get("tags") or ())
+
+    def log_url(self, ref: JobRef, task: str = "worker-0") -> str:
+        """Where the whole log of a task can be had for five minutes."""
+        return str(self._get(f"{_path(ref)}/tasks/{_quoted(task)}/logs/url")["obs_url"])
+
+    def search_algorithms(self) -> list[Json]:
+        """The search algorithms, with the defaults of their settings."""
+        return list(self._get("/v2/{project_id}/search-algorithms").get("search_algo_list") or ())
+
+    def templates(self) -> list[Json]:
+        """Types of AutoSearch files, and the names of the templates of each."""
+        return list(self._get(_AUTOSEARCH).get("yaml_templates") or ())
+
+    def template(self, kind: str, name: str) -> str:
+        """The text of a template, such as that of hpo and Bayes."""
+        return str(self._get(f"{_AUTOSEARCH}/{_quoted(kind)}/{_quoted(name)}")["content"])
+
+    def engines(self) -> list[Json]:
+        """Preset engines of training jobs; those that can search are tagged auto_search."""
+        return list(self._get("/v2/{project_id}/training-job-engines").get("items") or ())
+
+    def engine_runtimes(self) -> list[Json]:
+        """Engines with their runtimes, in lists that go together by index."""
+        found = self._get("/v1/{project_id}/models/ai-engine-runtimes")
+        return list(found.get("engine_runtimes") or ())
+
+    def flavors(self, kind: str | None = None) -> list[Json]:
+        """Machine types of the public pool; of one kind: CPU, GPU or Ascend."""
+        query = {} if kind is None else {"flavor_type": kind}
+        return list(self._get("/v2/{project_id}/training-job-flavors", query).get("flavors") or ())
+
+    def model(self, model: str) -> Json:
+        """Details of a model by its id."""
+        return self._get(f"/v1/{{project_id}}/models/{_quoted(model)}")
+
+    def training_quotas(self) -> list[Json]:
+        """How many training jobs there may be, and are."""
+        return list(self._get("/v2/{project_id}/training-quotas").get("quotas") or ())
+
+    def resource_quotas(self) -> list[Json]:
+        """How many resource pools and networks there may be, and are."""
+        return list(self._get("/v1/{project_id}/quotas").get("quotas", {}).get("resources") or ())
+
+    def network_quotas(self) -> Json:
+        """Networks that may be made, and their address ranges."""
+        return self._get("/v1/{project_id}/os-user-config")
+
+    # ---- calls -------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
+        return retries.read(lambda: self._call("GET", path, None, query))
+
+    def _change(self, method: str, path: str, body: Any = None, *, done: type[BackendError]) -> None:
+        """Make a call whose repetition does no harm; of a repeated one, `done` says that an earlier one got through."""
+        tried = False
+
+        def attempt() -> None:
+            nonlocal tried
+            repeated, tried = tried, True
+            try:
+                self._call(method, path, body, None)
+            except done:
+                if not repeated:
+                    raise
+
+        retries.read(attempt)
+
+
+# ---- references -----------------------------------------------------------------------------------------------------
+
+
+def _is_stored(ref: JobRef) -> bool:
+    return ref.split("/")[1:-1] == [_STORED]
+
+
+def _job(ref: JobRef) -> str:
+    """The id in a reference.
+
+    Raises:
+        RunNotFoundError: it is none.
+    """
+    region, *kind, number = ref.split("/") if "/" in ref else ("", ref)
+    if not region or not number or kind not in ([], [_STORED]):
+        hint = "such as cn-north-4/0f2ccdbb-4f34-4d53-afb9-d526f3be8c68"
+        raise RunNotFoundError(f"'{ref}' is no job of ModelArts", backend=NAME, hint=hint)
+    return _quoted(number)
+
+
+def _path(ref: JobRef) -> str:
+    return f"{ALGORITHMS if _is_stored(ref) else JOBS}/{_job(ref)}"
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _rows(table: Json) -> list[Any]:
+    return list((table.get("items") or {}).get("data") or ())
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+class _NoLogError(BackendError):
+    """There is no log, or none yet."""
+
+
+_AUTH = "0201 0202 0203 0204 0205 0206 0207 0208 0210 0212 2784 2785 2786"
+_PASSING = "0010 2799 2950 2951 2952 2953 2954 2955 2956 2957 2958 2959"
+CODES: Mapping[str, type[BackendError]] = {
+    **dict.fromkeys(_AUTH.split(), AuthError),
+    **dict.fromkeys(_PASSING.split(), UnavailableError),
+    **dict.fromkeys(("2815", "2816", "2833"), QuotaError),
+    **dict.fromkeys(("2751", "2796", "2813", "2878"), ConflictError),
+    **dict.fromkeys(("2755", "2775"), RunNotFoundError),
+    **dict.fromkeys(("2776", "2818", "2819", "2822"), _NoLogError),
+    "2836": BackendError,
+}
+"""Numbers of ModelArts' errors that say more than the status of their replies."""
+STATUSES: Mapping[int, type[BackendError]] = {
+    401: AuthError,
+    403: AuthError,
+    404: RunNotFoundError,
+    408: UnavailableError,
+    409: ConflictError,
+    429: UnavailableError,
+}
+"""What other replies mean; of those that are not here, 5xx pass, and others are refusals."""
+
+
+def refusal(error: Exception) -> BackendError:
+    """The error of a call that failed, from whatever the SDK raised."""
+    from huaweicloudsdkcore.exceptions import exceptions as sdk  # noqa: PLC0415
+    from requests import exceptions as http  # noqa: PLC0415
+
+    if isinstance(error, sdk.ServiceResponseException):
+        return _of_status(error.status_code, str(error.error_code or ""), _said(error))
+    passing = (
+        sdk.ConnectionException,
+        sdk.RequestTimeoutException,
+        http.ConnectionError,
+        http.Timeout,
+        http.RetryError,
+        http.ChunkedEncodingError,
+        http.ContentDecodingError,
+        JSONDecodeError,
+        ConnectionError,
+        TimeoutError,
+    )
+    lasting = (sdk.SslHandShakeException, http.SSLError)
+    kind = UnavailableError if isinstance(error, passing) and not isinstance(error, lasting) else BackendError
+    return kind(f"ModelArts cannot be reached: {_said(error)}", backend=NAME)
+
+
+def _of_status(status: int, code: str, message: str) -> BackendError:
+    passing = UnavailableError if status >= 500 else BackendError
+    number = code.removeprefix("ModelArts.")
+    kind = CODES.get(number) if number != code else None
+    kind = kind or STATUSES.get(status, passing)
+    hint = "look at the credentials, their project, and what their account may do" if kind is AuthError else None
+    return kind(f"ModelArts: {message} ({code or status})", backend=NAME, hint=hint)
+
+
+def _said(error: Exception) -> str:
+    """What an exception says, without the SDK's frame around it."""
+    return " ".join(str(getattr(error, "error_msg", None) or error or type(error).__name__).split())
