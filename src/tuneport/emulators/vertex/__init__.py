@@ -23,9 +23,9 @@ class VertexDoor:
 
     endpoints: Mapping[str, str]
 
-    def __init__(self, service: Service, port: int) -> None:
+    def __init__(self, service: Service, port: int, certificate: tuple[bytes, bytes] | None) -> None:
         self._server = Server(rest.router(service), rest.worded, port=port)
-        self._rpc = rpc.Rpc(service) if rpc.available() else None
+        self._rpc = rpc.Rpc(service, certificate) if rpc.available() else None
         self.endpoints = {"vertex": self._server.url} | ({"vertex_grpc": self._rpc.address} if self._rpc else {})
 
     def close(self) -> None:
@@ -47,4 +47,5 @@ def serve(host: Host, faults: Faults, port: int, options: Options | None = None)
     Raises:
         SettingsError: the port is taken.
     """
-    return VertexDoor(Service(host, faults, options or Options()), port)
+    options = options or Options()
+    return VertexDoor(Service(host, faults, options), port, options.certificate)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
 
 from tuneport.backends.vertex import forms
+from tuneport.backends.vertex.study import parameter_specs
 from tuneport.backends.vertex.translate import TRANSLATOR
 from tuneport.emulators.vertex.refusals import RefusalError, invalid
 from tuneport.errors import PayloadError, Problem
@@ -61,6 +62,9 @@ def tuning_job(body: Json, *, stopping: bool) -> Asked:
     """
     echo = _read(TUNING, body)
     job = _translated(echo)
+    for _, spec in parameter_specs(echo):
+        ranges = (spec.get("doubleValueSpec"), spec.get("integerValueSpec"))
+        without_zeros(filter(None, ranges), "minValue", "maxValue")
     if not stopping:
         study = job.study.model_copy(update={"early_stopping": None})
         budget = job.budget.model_copy(update={"max_seconds": None, "max_trials_without_improvement": None})
@@ -198,3 +202,11 @@ def _with_disks(echo: Json, member: str) -> Json:
     spec: Mapping[str, Any] = echo[member]
     pools = [pool and pool | {"diskSpec": _DISK | pool.get("diskSpec", {})} for pool in spec["workerPoolSpecs"]]
     return echo | {member: {**spec, "workerPoolSpecs": pools}}
+
+
+def without_zeros(messages: Iterable[Json], *fields: str) -> None:
+    """Leave out numbers that are zero, as protobuf does."""
+    for message in messages:
+        for field in fields:
+            if message.get(field) in {0, "0"}:
+                del message[field]

@@ -29,19 +29,21 @@ _LEAST, _MOST = 10**18, 9 * 10**18
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is not known of the service, and can be chosen.
+    """What is not known of the service and can be chosen, and how it is reached.
 
     Attributes:
         stopping: early stopping and limits of the study have an effect on tuning jobs.
         measurements: replies have all measurements of trials, not the final one alone.
         cancel_ended: cancelling what has ended is answered as if it had not.
         page_size: most items of a list in one reply.
+        certificate: private key and certificate chain in PEM, for gRPC with TLS: without it, channels must be insecure.
     """
 
     stopping: bool = False
     measurements: bool = False
     cancel_ended: bool = False
     page_size: int = 100
+    certificate: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ class Resources:
                 trial.pop("measurements", None)
             for measurement in filter(None, [trial.get("finalMeasurement"), *trial.get("measurements", ())]):
                 measurement["metrics"] = [one for one in measurement["metrics"] if one["metricId"] in metrics]
+                requests.without_zeros(measurement["metrics"], "value")
         return said
 
     def _cancel(self, document: Document) -> None:

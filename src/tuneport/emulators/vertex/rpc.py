@@ -34,18 +34,23 @@ def _there(package: str) -> bool:
 
 
 class Rpc:
-    """Serves the calls on one loopback port, without TLS, until it is closed.
+    """Serves the calls on one loopback port until it is closed.
 
     Args:
         service: answers them.
+        certificate: private key and certificate chain in PEM, for TLS; None: channels must be insecure.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, certificate: tuple[bytes, bytes] | None = None) -> None:
         import grpc  # type: ignore[import-untyped]  # noqa: PLC0415
 
         self._server = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="vertex-grpc"))
         self._server.add_generic_rpc_handlers((_Calls(service),))
-        self.address = f"{LOOPBACK}:{self._server.add_insecure_port(f'{LOOPBACK}:0')}"
+        if certificate is None:
+            port = self._server.add_insecure_port(f"{LOOPBACK}:0")
+        else:
+            port = self._server.add_secure_port(f"{LOOPBACK}:0", grpc.ssl_server_credentials([certificate]))
+        self.address = f"{LOOPBACK if certificate is None else 'localhost'}:{port}"
         self._server.start()
 
     def close(self) -> None:

@@ -1,0 +1,93 @@
+"""The door of Vertex AI, open for one test, and the plainest requests."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tuneport.emulators import vertex
+from tuneport.emulators.faults import Faults
+from tuneport.emulators.host import Host
+from tuneport.emulators.pace import Pace
+
+IMAGE = "gcr.io/p/trainer:1"
+PARENT = "projects/p/locations/us-central1"
+POOL = {
+    "machineSpec": {"machineType": "n1-standard-4"},
+    "replicaCount": 1,
+    "containerSpec": {"imageUri": IMAGE, "args": ["--epochs=5"]},
+}
+JOB = {
+    "displayName": "digits",
+    "maxTrialCount": 3,
+    "parallelTrialCount": 2,
+    "studySpec": {
+        "metrics": [{"metricId": "loss", "goal": "MINIMIZE"}],
+        "parameters": [{"parameterId": "x", "doubleValueSpec": {"minValue": 0, "maxValue": 1}}],
+    },
+    "trialJobSpec": {"workerPoolSpecs": [POOL]},
+}
+
+
+def until(happened: Callable[[], Any], seconds: float = 20) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := happened():
+            return value
+        time.sleep(0.02)
+    raise AssertionError("it never happened")
+
+
+class Api:
+    """The door by plain HTTP."""
+
+    def __init__(self, door: vertex.VertexDoor, host: Host, faults: Faults) -> None:
+        self.door, self.host, self.faults = door, host, faults
+        self.session = requests.Session()
+
+    def __call__(self, method: str, path: str, body: Any = None, status: int = 200, **query: Any) -> Any:
+        path = path if path.startswith("/") else f"/v1/{path}"
+        reply = self.session.request(method, self.door.endpoints["vertex"] + path, json=body, params=query)
+        assert reply.status_code == status, reply.text
+        return reply.json()
+
+    def create(
+        self, collection: str = "hyperparameterTuningJobs", body: Any = None, status: int = 200, **more: Any
+    ) -> Any:
+        return self("POST", f"{PARENT}/{collection}", copy.deepcopy(body or JOB) | more, status)
+
+    def ended(self, name: str) -> Any:
+        return until(lambda: next((one for one in [self("GET", name)] if "endTime" in one), None))
+
+
+@pytest.fixture
+def make_api() -> Iterator[Callable[..., Api]]:
+    opened = []
+
+    def make(options: vertex.Options | None = None, **arguments: Any) -> Api:
+        faults = Faults()
+        host = Host(**({"grace": 1.0, "pace": Pace(quick=True), "faults": faults} | arguments))
+        api = Api(vertex.serve(host, faults, 0, options), host, faults)
+        opened.append(api)
+        return api
+
+    yield make
+    for api in opened:
+        api.session.close()
+        api.door.close()
+        api.host.close()
+
+
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    return make_api()
+
+
+@pytest.fixture
+def job() -> dict[str, Any]:
+    return copy.deepcopy(JOB)
