@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -60,18 +61,29 @@ _Difference = tuple[Path, Any, Any, bool]
 
 
 def _compared(a: Any, b: Any, path: Path, default: Any = None) -> Iterator[_Difference]:
-    if isinstance(a, Word) and type(a) is type(b):
-        if a is not b and (not path or a != b):
-            for name, info in type(a).model_fields.items():
-                if path or name not in _ASIDE:
-                    yield from _compared(getattr(a, name), getattr(b, name), (*path, name), info.default)
-    elif isinstance(a, tuple) and isinstance(b, tuple):
+    """Equality of words will not do, since it takes True, 1 and 1.0 for the same."""
+    kind = type(a)
+    if kind is not type(b):
+        if not (a == b == default and default is not None):  # a float's default may be written as 0
+            yield path, a, b, bool(b == default)
+    elif issubclass(kind, Word):
+        for name, usual in _fields(kind):
+            ours, theirs = getattr(a, name), getattr(b, name)
+            if ours is not theirs and (path or name not in _ASIDE):
+                yield from _compared(ours, theirs, (*path, name), usual)
+    elif kind is tuple:
         yield from _compared_items(a, b, path)
-    elif isinstance(a, dict) and isinstance(b, dict):
+    elif kind is dict:
         for key in {**a, **b}:
             yield from _compared(a.get(key, _NOTHING), b.get(key, _NOTHING), (*path, key))
-    elif (type(a) is not type(b) or a != b) and not a == b == default:  # a float's default may be written as 0
+    elif a != b:
         yield path, a, b, bool(b == default)
+
+
+@cache
+def _fields(kind: type[Word]) -> list[tuple[str, Any]]:
+    """Names and defaults."""
+    return [(name, info.default) for name, info in kind.model_fields.items()]
 
 
 def _compared_items(a: tuple[Any, ...], b: tuple[Any, ...], path: Path) -> Iterator[_Difference]:
