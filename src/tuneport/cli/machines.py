@@ -96,7 +96,7 @@ def _list(known: list[Machine], as_json: bool) -> None:
         ]
         for machine in known
     ]
-    say(table(rows))
+    say(table(rows, whole=True))
 
 
 def _match_text(cloud: str, match: Match) -> str:

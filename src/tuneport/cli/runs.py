@@ -39,7 +39,7 @@ def runs(workspace: Workspace = None, as_json: Json = False) -> None:
         ]
         for result in results
     ]
-    say(table(rows) if results else "no runs yet")
+    say(table(rows, whole=True) if results else "no runs yet")
 
 
 def _brief(result: StudyResult) -> dict[str, Any]:

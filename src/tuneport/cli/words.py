@@ -99,9 +99,17 @@ def trial_table(trials: Sequence[Trial]) -> str:
     return table(rows)
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in columns, the first row being the names; on a terminal no line is wider than it."""
-    short = [[cell if len(cell) <= _CELL else f"{cell[: _CELL - 1]}…" for cell in row] for row in rows]
+def table(rows: Sequence[Sequence[str]], *, whole: bool = False) -> str:
+    """Rows of cells in columns, the first row being the names; on a terminal no line is wider than it.
+
+    Args:
+        rows: the cells.
+        whole: the first column is never cut short, as what people copy from it.
+    """
+    short = [
+        [cell if len(cell) <= _CELL or (whole and at == 0) else f"{cell[: _CELL - 1]}…" for at, cell in enumerate(row)]
+        for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(*short, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in short)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -124,13 +124,24 @@ class RemoteRuns:
         return trials[trial]
 
     def _client(self, run: str | None) -> Client:
-        """The connection to the region that a reference begins with; without one, that of the settings."""
-        region = run.partition("/")[0] if run else getattr(self._settings, "region", "") or ""
-        if region not in self._clients:
-            known = "region" in type(self._settings).model_fields and region
-            settings = self._settings.changed(region=region) if known else self._settings
-            self._clients[region] = self._backend.connect(settings)
-        return self._clients[region]
+        """The connection for a run: to the region of its reference, as it was submitted where settings say nothing."""
+        key = run or ""
+        if key not in self._clients:
+            settings = self._settings if run is None else self._settings_of(run)
+            self._clients[key] = self._backend.connect(settings)
+        return self._clients[key]
+
+    def _settings_of(self, run: str) -> Word:
+        noted = next((one.settings for one in self._ledger.submissions() if one.ref == self.ref(run)), {})
+        fields = type(self._settings).model_fields
+        changes = {
+            name: value
+            for name, value in noted.items()
+            if name in fields and getattr(self._settings, name) == fields[name].default
+        }
+        if "region" in fields:
+            changes["region"] = run.partition("/")[0]
+        return self._settings.changed(**changes) if changes else self._settings
 
 
 def last_seen(submission: Submission) -> StudyResult:
