@@ -58,6 +58,8 @@ def canonical(request: Json) -> Json:
     made = _pruned(made)
     for definition in definitions(made):
         definition.setdefault("StoppingCondition", {})
+        for channel in definition.get("InputDataConfig", ()):
+            channel.setdefault("DataSource", {})
     return made
 
 
@@ -165,7 +167,7 @@ def _ranges(ranges: Json) -> Json:
     made: Json = {}
     for kind, items in ranges.items():
         if kind != "AutoParameters":
-            made[kind] = [_RANGES[kind](item) for item in items]
+            made[kind] = [_RANGES[kind](item) for item in items] if kind in _RANGES else items
     if "AutoParameters" in ranges:
         hinted = [
             {"Name": one["Name"], "Values": [canonical_text(one["ValueHint"])]} for one in ranges["AutoParameters"]
@@ -179,11 +181,12 @@ def _wire_ranges(ranges: Json) -> Json:
     """Parameters that are still what Autotune was to find a range for go back; ranges that they have got stay."""
     if "AutoParameters" not in ranges:
         return ranges
-    marked, categorical = set(ranges["AutoParameters"]), ranges.get("CategoricalParameterRanges", [])
-    hints = [one for one in categorical if one["Name"] in marked and len(one["Values"]) == 1]
+    marks, categorical = ranges["AutoParameters"], ranges.get("CategoricalParameterRanges", [])
+    hints = [one for one in categorical if one["Name"] in marks and len(one["Values"]) == 1]
     kept = [one for one in categorical if one not in hints]
     auto = [{"Name": one["Name"], "ValueHint": one["Values"][0]} for one in hints]
-    made = {**ranges, "CategoricalParameterRanges": kept, "AutoParameters": auto}
+    said = [one for one in marks if not isinstance(one, str)]  # by somebody who wrote the box by hand
+    made = {**ranges, "CategoricalParameterRanges": kept, "AutoParameters": auto + said}
     return {kind: items for kind, items in made.items() if items}
 
 

@@ -119,7 +119,10 @@ SUPPORTS: Mapping[Feature, Support] = {
     ),
     F.OBJECTIVE_TARGET: exact(evidence="TuningJobCompletionCriteria.TargetObjectiveMetricValue"),
     F.ALGORITHM_RANDOM: exact(evidence=_STRATEGY),
-    F.ALGORITHM_GRID: exact("ranges become choices, of which there are at most 30 each", evidence=_STRATEGY),
+    F.ALGORITHM_GRID: exact(
+        "ranges become choices; searched at random where these are more than 30, or points more than max_trials",
+        evidence=_STRATEGY,
+    ),
     F.ALGORITHM_SOBOL: approximated("independent draws", evidence=_STRATEGY),
     F.ALGORITHM_BAYESIAN: exact(evidence=_STRATEGY),
     F.ALGORITHM_BAYESIAN_OPTIONS: dropped(_NO_OPTIONS, evidence=_STRATEGY),

@@ -143,15 +143,46 @@ class Branch:
     static: Mapping[str, str]
 
 
-def branches(job: TuningJob) -> list[Branch]:
-    """The definitions of a job, one if nothing depends on a single choice."""
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A job's space in ranges.
+
+    Attributes:
+        branches: what becomes definitions; one if nothing depends on a single choice.
+        points: how many there are; None: infinitely many, or nobody knows yet.
+        grid: whether all of them can be tried one by one, and are to be.
+    """
+
+    branches: list[Branch]
+    points: int | None
+    grid: bool
+
+
+def write_space(job: TuningJob) -> Space:
+    """The ranges of a job. A grid that has other than choices, or more points than may be tried, is none there."""
+    if isinstance(job.study.algorithm, Grid):
+        space = _space(job, grid=True)
+        kinds = {kind for part in space.branches for kind in part.ranges}
+        enough = job.budget.max_trials is None or job.budget.max_trials >= (space.points or 0)
+        if kinds <= {"CategoricalParameterRanges"} and enough:
+            return space
+    return _space(job, grid=False)
+
+
+def _space(job: TuningJob, *, grid: bool) -> Space:
+    branches = _branches(job, grid=grid)
+    counts = [combinations(part.ranges) for part in branches]
+    return Space(branches, sum(count or 0 for count in counts) if None not in counts else None, grid)
+
+
+def _branches(job: TuningJob, *, grid: bool) -> list[Branch]:
     parent = chooser(job)
     if parent is None:
-        ranges, hints = _written(job, job.study.parameters)
+        ranges, hints = _written(job.study.parameters, grid=grid)
         return [Branch(None, {}, ranges, _carried(job, hints))]
     made = []
     for index, (choice, name) in enumerate(zip(parent.choices, _definition_names(parent), strict=True)):
-        ranges, hints = _written(job, _under(job.study.parameters, parent, choice))
+        ranges, hints = _written(_under(job.study.parameters, parent, choice), grid=grid)
         hint = _branch_hint(job.study.parameters, parent) if index == 0 else {}
         chosen = {} if parent.name == DEFINITION else {parent.name: text_of(choice)}
         static = chosen | _carried(job, hints | hint)
@@ -159,10 +190,10 @@ def branches(job: TuningJob) -> list[Branch]:
     return made
 
 
-def _written(job: TuningJob, parameters: Sequence[AnyParameter]) -> tuple[Json, dict[str, Json]]:
+def _written(parameters: Sequence[AnyParameter], *, grid: bool) -> tuple[Json, dict[str, Json]]:
     """Ranges of parameters, and hints of what they meant. In a grid, there are only choices."""
     said: dict[str, Json] = {}
-    if isinstance(job.study.algorithm, Grid):
+    if grid:
         said = {one.name: one.brief() for one in parameters if isinstance(one, (Int, Float)) and _listed(one)}
         parameters = [_as_choices(one) if one.name in said else one for one in parameters]
     lowered = lower(parameters, VOCABULARY)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from tuneport.backends.sagemaker.forms import ONE, SEVERAL
+from tuneport.backends.sagemaker.space import Space
 from tuneport.backends.sagemaker.trial import legal_metric
 from tuneport.model.job import Budget, TuningJob, WarmStart
 from tuneport.model.study import Hyperband, Objective
@@ -37,19 +38,19 @@ _NAME = r"[a-zA-Z0-9](?:-*[a-zA-Z0-9])*"
 _REFERENCE = re.compile(f"sagemaker:(?:[a-z0-9-]+/)?({_NAME})")
 
 
-def write_config(job: TuningJob, ranges: Json | None, points: int | None) -> Json:
+def write_config(job: TuningJob, space: Space, ranges: Json | None) -> Json:
     """The configuration of a job.
 
     Args:
         job: the job.
-        ranges: what is searched; None: each of several definitions says that, and the objective, for itself.
-        points: how many there are in the space; the service refuses to try more than that.
+        space: what is searched.
+        ranges: the same in short; None: each of several definitions says that, and the objective, for itself.
     """
     config = {
-        "Strategy": _STRATEGIES[job.study.algorithm.kind],
+        "Strategy": _write_strategy(job, space),
         "StrategyConfig": _write_hyperband(job),
         "HyperParameterTuningJobObjective": None if ranges is None else write_objective(job.study.objective),
-        "ResourceLimits": _write_limits(job.budget, points),
+        "ResourceLimits": _write_limits(job.budget, space),
         "ParameterRanges": ranges,
         "TrainingJobEarlyStoppingType": None if job.study.early_stopping is None else "Auto",
         "TuningJobCompletionCriteria": _write_criteria(job),
@@ -92,6 +93,12 @@ def read_objective(objective: Json) -> Json:
     }
 
 
+def _write_strategy(job: TuningJob, space: Space) -> str:
+    """A grid that cannot be tried as a whole is searched at random."""
+    kind = job.study.algorithm.kind
+    return _STRATEGIES["random" if kind == "grid" and not space.grid else kind]
+
+
 def _write_hyperband(job: TuningJob) -> Json:
     """Where the most resource is not said, the service takes the epochs; without these it must be said all the same."""
     algorithm = job.study.algorithm
@@ -124,8 +131,11 @@ def _write_criteria(job: TuningJob) -> Json:
 # ---- the budget -----------------------------------------------------------------------------------------------------
 
 
-def _write_limits(budget: Budget, points: int | None) -> Json:
-    trials = budget.max_trials if points is None or budget.max_trials is None else min(budget.max_trials, points)
+def _write_limits(budget: Budget, space: Space) -> Json:
+    """The service refuses to try more points than there are."""
+    trials, points = budget.max_trials, space.points
+    if trials is not None and points is not None:
+        trials = min(trials, points)
     return {
         **({} if trials is None else {"MaxNumberOfTrainingJobs": trials}),
         "MaxParallelTrainingJobs": budget.parallel_trials,

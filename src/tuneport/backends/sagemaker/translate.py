@@ -25,13 +25,12 @@ from tuneport.backends.sagemaker.settings import SageMakerSettings
 from tuneport.backends.sagemaker.space import (
     DEFINITION,
     Branch,
-    branches,
-    combinations,
     legal_name,
     names,
     read_branches,
     read_space,
     roots,
+    write_space,
 )
 from tuneport.backends.sagemaker.study import (
     objective_of,
@@ -95,15 +94,13 @@ class SageMakerTranslator:
 
     def to_native(self, job: TuningJob, settings: SageMakerSettings, form: str) -> Json:
         """The canonical request that asks for the job."""
-        parts = branches(job)
-        counts = [combinations(part.ranges) for part in parts]
-        points = sum(count or 0 for count in counts) if None not in counts else None
-        single = parts[0] if parts[0].name is None else None
+        space = write_space(job)
+        single = space.branches[0] if space.branches[0].name is None else None
         request = {
             NAME: None if form == "parts" else _write_name(job.name),
-            CONFIG: write_config(job, None if single is None else single.ranges, points),
+            CONFIG: write_config(job, space, None if single is None else single.ranges),
             ONE: None if single is None else _write_single(job, single),
-            SEVERAL: None if single else [_write_one_of_several(job, part) for part in parts],
+            SEVERAL: None if single else [_write_one_of_several(job, part) for part in space.branches],
             "WarmStartConfig": write_warm_start(job.warm_start),
             "Tags": write_tags(job.labels),
             REGION: settings.region if form in {"operator", "helm"} else None,
