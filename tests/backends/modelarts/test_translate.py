@@ -214,6 +214,15 @@ def test_booleans_stay_what_they_are_beside_what_is_lowered():
     assert back(one).study.parameters == one.study.parameters
 
 
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_parameters_keep_what_is_said_of_them(scale):
+    one = job(
+        study__parameters=[{"name": "x", "kind": "float", "low": 1, "high": 2, "scale": scale, "description": "D"}]
+    )
+    assert said(one)["algorithm"]["parameters"][0]["description"] == "D"
+    assert back(one) == one
+
+
 def test_a_space_of_the_users_own_is_left_alone():
     one = job(
         study__parameters=[{"name": "x", "kind": "int", "low": 1, "high": 3}], trial__env={"TUNEPORT_SPACE": "{}"}
@@ -551,6 +560,12 @@ def test_a_file_says_grid_parallelism_and_what_a_trial_gets():
     }
     read = back(one, "yaml")
     assert (read.study.algorithm, read.budget) == (one.study.algorithm, one.budget)
+    assert (read.trial.resources.replicas, read.trial.resources.gpus, read.trial.resources.cpus) == (2, 1, 2)
+
+
+def test_a_file_says_how_many_trials():
+    assert said(job(budget={"max_trials": 7}), "yaml")["search_algorithm"]["num_samples"] == 7
+    assert back(job(budget={"max_trials": 7}), "yaml").budget.max_trials == 7
 
 
 # ---- the whole ------------------------------------------------------------------------------------------------------
