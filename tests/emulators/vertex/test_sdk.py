@@ -174,7 +174,7 @@ def test_jobs_are_found_listed_and_deleted(sdk):
     again = aiplatform.HyperparameterTuningJob.get(job.resource_name)
     assert again.state == types.JobState.JOB_STATE_SUCCEEDED
     assert (again.start_time, again.end_time) == (job.start_time, job.end_time)
-    assert not again.error
+    assert again.error.code == 0
     assert again.labels == {"team": "vision"}
     listed = aiplatform.HyperparameterTuningJob.list(filter='display_name="digits" AND labels.team=vision')
     assert [one.resource_name for one in listed] == [job.resource_name]
@@ -237,8 +237,6 @@ def test_refusals_are_the_sdks_exceptions_with_details(job_client, request_of, a
     assert fields == {"max_failed_trial_count", "trial_job_spec.worker_pool_specs[0].machine_spec.accelerator_type"}
     with pytest.raises(exceptions.NotFound):
         job_client.get_custom_job(name=f"{PARENT}/customJobs/12")
-    with pytest.raises(exceptions.BadRequest):
-        job_client.create_hyperparameter_tuning_job(parent="nowhere", hyperparameter_tuning_job=request_of)
 
 
 @pytest.mark.parametrize(
