@@ -9,7 +9,7 @@ import pytest
 from tuneport import exchange
 from tuneport.backends.modelarts import BACKEND, ModelArtsSettings
 from tuneport.backends.modelarts.translate import TRANSLATOR
-from tuneport.errors import BackendError, PayloadError
+from tuneport.errors import PayloadError
 from tuneport.model.job import TuningJob
 
 from .specimens import ALGORITHM, DOCUMENTS, FILE, JOB, changed
@@ -571,16 +571,58 @@ def test_a_file_says_how_many_trials():
 # ---- the whole ------------------------------------------------------------------------------------------------------
 
 
+ANSWERS = {
+    "/status": {"phase": "Completed"},
+    "/metadata/id": "5b60",
+    "/metadata/create_time": 1636515222282,
+    "/metadata/user_name": "someone",
+    "/metadata/user_id": "7",
+    "/metadata/annotations/job_template": "Template DL",
+    "/metadata/annotations/key_task": "worker",
+    "/algorithm/name": "fit",
+    "/spec/resource/policy": "regular",
+    "/spec/resource/flavor_name": "8U",
+    "/spec/resource/flavor_detail": {"flavor_type": "CPU"},
+    "/spec/resource/pool_name": "public",
+    "/spec/resource/main_container_allocated_resources": {"cpu_core_num": 8},
+    "/endpoints": {"tensorboard": {"url": "u"}, "jupyter_lab": {"url": "u"}, "mindstudio_insight": {"url": "u"}},
+}
+
+
 def test_what_was_answered_stands_beside_the_request():
-    answered = {"/metadata/id": "5b60", "/status": {"phase": "Completed"}, "/spec/resource/flavor_name": "8U"}
-    reading = TRANSLATOR.read(changed(JOB, answered))
+    document = changed(JOB, ANSWERS)
+    reading = TRANSLATOR.read(document)
     assert reading.form == "response"
     assert reading.request == TRANSLATOR.read(JOB).request
-    assert reading.response == {
-        "metadata": {"id": "5b60"},
-        "status": {"phase": "Completed"},
-        "spec": {"resource": {"flavor_name": "8U"}},
-    }
+    assert changed({}, ANSWERS) == reading.response
+    imported = exchange.read(document, BACKEND)
+    again = exchange.translate(imported.job, BACKEND, imported.settings, form=imported.form)
+    assert again.payload == document
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("id", "create_time", "update_time", "user_name", "domain_id", "source", "api_version", "is_valid", "state"),
+        *("size", "attr_list", "version_num"),
+    ],
+)
+def test_what_was_answered_of_a_stored_algorithm(name):
+    value = {"is_valid": True, "attr_list": ["a"]}.get(name, "1" if name in {"source", "state"} else 1)
+    reading = TRANSLATOR.read(changed(ALGORITHM, {f"/metadata/{name}": value}))
+    assert (reading.form, list(reading.response["metadata"])) == ("algorithm-response", [name])
+    assert reading.request == TRANSLATOR.read(ALGORITHM).request
+
+
+def test_terraform_says_the_region_and_maps_of_tags():
+    document = {**JOB, "region": "cn-north-4", "tags": {"team": "vision"}}
+    imported = exchange.read(document, BACKEND)
+    assert (imported.form, imported.settings.region, imported.job.labels) == (
+        "terraform",
+        "cn-north-4",
+        {"team": "vision"},
+    )
+    assert exchange.translate(imported.job, BACKEND, imported.settings).payload["tags"] == {"team": "vision"}
 
 
 def test_deep_documents_are_refused_in_time():
@@ -591,11 +633,6 @@ def test_deep_documents_are_refused_in_time():
     with pytest.raises(PayloadError, match="deeper than 100"):
         TRANSLATOR.read({**JOB, "algorithm": deep})
     assert time.perf_counter() - start < 1
-
-
-def test_jobs_do_not_run_there_yet():
-    with pytest.raises(BackendError, match="yet"):
-        BACKEND.connect(ModelArtsSettings())
 
 
 def test_requests_are_json():
