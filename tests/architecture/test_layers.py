@@ -85,6 +85,7 @@ LAZY_LIBRARIES = {
     "google": {"client"},
     "huaweicloudsdkcore": {"client"},
     "huaweicloudsdkmodelarts": {"client"},
+    "moto": {"emulators"},
 }
 """Likewise, and only inside functions."""
 STANDARD_LIBRARY_ALONE = {"tuneport_trial", "tuneport.engine.executors.keeper"}

@@ -11,7 +11,6 @@ from tuneport.backends.sagemaker.settings import SageMakerSettings
 from tuneport.backends.sagemaker.status import STATUS, SageMakerStatus
 from tuneport.backends.sagemaker.translate import TRANSLATOR, SageMakerTranslator
 from tuneport.engine.launch import LaunchContract
-from tuneport.errors import BackendError
 from tuneport.translation.capabilities import Capabilities
 
 
@@ -28,13 +27,16 @@ class SageMakerBackend:
     status: SageMakerStatus = STATUS
 
     def connect(self, settings: SageMakerSettings, *, endpoint: str | None = None) -> Client:
-        """Open a connection.
+        """Open a connection to the region of the settings.
 
         Raises:
-            BackendError: always; jobs are translated for SageMaker, but not run there yet.
+            BackendNotInstalledError: boto3 is not there.
+            AuthError: there are no credentials.
+            BackendError: AWS's own settings make no connection.
         """
-        del settings, endpoint
-        raise BackendError("tuneport cannot run jobs on SageMaker yet", backend=self.name)
+        from tuneport.backends.sagemaker.client import SageMakerClient  # noqa: PLC0415 - translating needs no client
+
+        return SageMakerClient(settings, endpoint)
 
 
 BACKEND = SageMakerBackend()

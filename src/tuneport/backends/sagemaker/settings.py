@@ -28,6 +28,8 @@ class SageMakerSettings(Word):
     """Region, such as eu-west-1; None: as AWS's own settings say."""
     profile: Str | None = None
     """Profile of AWS's own settings; None: as they say."""
+    endpoint: Str | None = None
+    """Where the service and its logs are, such as an emulator; None: as AWS's own settings say."""
     role: Str | None = None
     """ARN of the role that training jobs run as."""
     output: Str | None = None

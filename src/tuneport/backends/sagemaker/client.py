@@ -1,0 +1,285 @@
+"""SageMaker's API and its log service through botocore, the part of boto3 that all of AWS's own settings belong to.
+
+botocore's own retries are off: a creation that is sent again behind our back would find its own name taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+from tuneport.backends import retries
+from tuneport.backends.protocols import JobRef, Json
+from tuneport.backends.sagemaker.settings import SageMakerSettings
+from tuneport.errors import (
+    AuthError,
+    BackendError,
+    BackendNotInstalledError,
+    ConflictError,
+    QuotaError,
+    RunNotFoundError,
+    UnavailableError,
+)
+
+T = TypeVar("T")
+
+BACKEND = "sagemaker"
+NAME = "HyperParameterTuningJobName"
+LONGEST_NAME = 32
+PAGE = 100
+"""Trials per call, as many as the service gives."""
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+CONNECT_TIMEOUT = 10
+"""Seconds until an address counts as unreachable."""
+
+
+class SageMakerClient:
+    """A connection to one region. May be used from several threads.
+
+    Args:
+        settings: region, profile and endpoint; what they leave open is as AWS's own settings say.
+        endpoint: instead of that of the settings.
+
+    Raises:
+        BackendNotInstalledError: boto3 is not there.
+        AuthError: there are no credentials.
+        BackendError: AWS's settings make no connection.
+    """
+
+    def __init__(self, settings: SageMakerSettings, endpoint: str | None = None) -> None:
+        self._endpoint = endpoint or settings.endpoint
+        try:
+            from botocore.session import Session  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise BackendNotInstalledError(
+                "SageMaker needs boto3", backend=BACKEND, hint="pip install 'tuneport[sagemaker]'"
+            ) from error
+        self._session = _translated(lambda: Session(profile=settings.profile))
+        self._region = settings.region
+        self._service = self._connected(BACKEND)
+        if _translated(self._session.get_credentials) is None:
+            raise AuthError("there are no AWS credentials", backend=BACKEND, hint="aws configure, or AWS_PROFILE")
+        self._region = self._service.meta.region_name
+
+    def submit(self, payload: Json, token: str, *, again: bool = False) -> JobRef:
+        """Start a tuning job, once. The token is the end of its name, so that its name tells whether it was sent."""
+        request = payload | {NAME: _marked(str(payload.get(NAME, "")), token)}
+        ref = f"{self._region}/{request[NAME]}"
+        create = _first_refusal(
+            lambda: self._call("create_hyper_parameter_tuning_job", **request), ConflictError, tried=again
+        )
+
+        def created() -> JobRef:
+            create()
+            return ref
+
+        def found() -> JobRef | None:
+            try:
+                self._call("describe_hyper_parameter_tuning_job", **{NAME: request[NAME]})
+            except RunNotFoundError:
+                return None
+            return ref
+
+        return retries.submit(created, found, again=again)
+
+    def describe(self, ref: JobRef) -> Json:
+        """What DescribeHyperParameterTuningJob answers."""
+        return self._read("describe_hyper_parameter_tuning_job", **_named(ref))
+
+    def trials(self, ref: JobRef) -> Iterator[Json]:
+        """Summaries of its training jobs, the oldest first, so that new ones move no page."""
+        request = {**_named(ref), "MaxResults": PAGE, "SortBy": "CreationTime", "SortOrder": "Ascending"}
+        for page in self._pages("list_training_jobs_for_hyper_parameter_tuning_job", "NextToken", request):
+            yield from page["TrainingJobSummaries"]
+
+    def stop(self, ref: JobRef, trial: str | None = None) -> None:
+        """Stop the training job of that name, or the tuning job with all of them."""
+        if trial is None:
+            self._surely("stop_hyper_parameter_tuning_job", _named(ref), ConflictError)
+        else:
+            self._surely("stop_training_job", {"TrainingJobName": trial}, ConflictError)
+
+    def delete(self, ref: JobRef) -> None:
+        """Delete the tuning job, which must have ended; its training jobs, their logs and results stay."""
+        self._surely("delete_hyper_parameter_tuning_job", _named(ref), RunNotFoundError)
+
+    def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
+        """What a training job's containers wrote, in the order of time; nothing before they have begun."""
+        del ref  # names of training jobs are the account's
+        request = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{trial}/"}
+        try:
+            for page in self._pages("filter_log_events", "nextToken", request, self._logs):
+                yield from (event["message"].rstrip("\n") for event in page["events"])
+        except RunNotFoundError:  # the group is made with the first log
+            return
+
+    @cached_property
+    def _logs(self) -> Any:
+        return self._connected("logs")
+
+    def _connected(self, service: str) -> Any:
+        from botocore.config import Config  # noqa: PLC0415 - an extra
+
+        config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=CONNECT_TIMEOUT)
+        return _translated(
+            lambda: self._session.create_client(
+                service, region_name=self._region, endpoint_url=self._endpoint, config=config
+            )
+        )
+
+    def _call(self, method: str, *, service: Any = None, **request: Any) -> Json:
+        answer: Json = _translated(lambda: getattr(service or self._service, method)(**request))
+        return {name: _plain(value) for name, value in answer.items() if name != "ResponseMetadata"}
+
+    def _read(self, method: str, *, service: Any = None, **request: Any) -> Json:
+        return retries.read(lambda: self._call(method, service=service, **request))
+
+    def _pages(self, method: str, token: str, request: Json, service: Any = None) -> Iterator[Json]:
+        while True:
+            page = self._read(method, service=service, **request)
+            yield page
+            if not page.get(token):
+                return
+            request = request | {token: page[token]}
+
+    def _surely(self, method: str, request: Json, done: type[BackendError]) -> None:
+        """Make a change that the service refuses with `done` when it is asked for again."""
+        retries.read(_first_refusal(lambda: self._call(method, **request), done))
+
+
+def _first_refusal(call: Callable[[], object], done: type[BackendError], *, tried: bool = False) -> Callable[[], None]:
+    """The call, for which `done` is an error only the first time: later on, an earlier one got through unseen."""
+
+    def attempt() -> None:
+        nonlocal tried
+        first, tried = not tried, True
+        try:
+            call()
+        except done:
+            if first:
+                raise
+
+    return attempt
+
+
+def _marked(name: str, token: str) -> str:
+    """The name with the token as its end, as long as names may be."""
+    kept = name[: LONGEST_NAME - len(token) - 1].rstrip("-")
+    return f"{kept}-{token}" if kept else token
+
+
+def _named(ref: JobRef) -> Json:
+    region, _, name = ref.partition("/")
+    if not region or not name:
+        raise RunNotFoundError(f"'{ref}' is no reference of SageMaker", backend=BACKEND, hint="REGION/NAME")
+    return {NAME: name}
+
+
+def _plain(value: Any) -> Any:
+    """A part of an answer with moments as POSIX seconds, as they are on the wire."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.timestamp() if isinstance(value, datetime) else value
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+_THROTTLED = (
+    "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+    "TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "SlowDown", "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException", "TransactionInProgressException", "EC2ThrottledException",
+)  # fmt: skip
+_DOWN = (
+    "InternalFailure", "InternalError", "InternalServerError", "InternalServerException", "ServiceUnavailable",
+    "ServiceUnavailableException", "RequestTimeout", "RequestTimeoutException", "OperationAbortedException",
+)  # fmt: skip
+_REFUSED = (
+    "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "ExpiredTokenException",
+    "IncompleteSignature", "IncompleteSignatureException", "InvalidAccessKeyId", "InvalidClientTokenId",
+    "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "NotAuthorized",
+    "OptInRequired", "RequestExpired", "SignatureDoesNotMatch", "UnauthorizedOperation", "UnrecognizedClientException",
+)  # fmt: skip
+_KINDS: dict[str, type[BackendError]] = {
+    **dict.fromkeys((*_THROTTLED, *_DOWN), UnavailableError),
+    **dict.fromkeys(_REFUSED, AuthError),
+    **dict.fromkeys(("ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"), QuotaError),
+    **dict.fromkeys(("ResourceInUse", "ConflictException", "ResourceAlreadyExistsException"), ConflictError),
+    **dict.fromkeys(("ResourceNotFound", "ResourceNotFoundException"), RunNotFoundError),
+}
+"""Codes of the service, and of AWS as a whole, to our errors."""
+_UNKNOWN = re.compile(r"not found|could not find|does not exist", re.IGNORECASE)
+_VALIDATION, _MALFORMED = "ValidationException", "validation error"
+
+
+def _translated(call: Callable[[], T]) -> T:
+    """What a call of botocore gives.
+
+    Raises:
+        BackendError: for whatever botocore raised.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an extra
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+    try:
+        return call()
+    except ClientError as error:
+        raise answered(error) from error
+    except (BotoCoreError, ResponseParserError) as error:
+        raise unanswered(error) from error
+
+
+def answered(error: Any) -> BackendError:
+    """Our error for one that the service answered, botocore's ClientError."""
+    said = error.response.get("Error", {})
+    code, text = str(said.get("Code", "")), str(said.get("Message", "")) or "it gives no reason"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    refused = _by_text(error.operation_name, text) if code == _VALIDATION else _by_status(status)
+    kind = _KINDS.get(code, refused)
+    return kind(f"SageMaker answered {error.operation_name}: {code}: {text}", backend=BACKEND)
+
+
+def _by_text(operation: str, text: str) -> type[BackendError]:
+    """What the service has one code and many words for."""
+    if _UNKNOWN.search(text):
+        return RunNotFoundError
+    in_the_way = operation.startswith(("Stop", "Delete")) and _MALFORMED not in text
+    return ConflictError if in_the_way else BackendError
+
+
+def _by_status(status: int) -> type[BackendError]:
+    if status in {401, 403}:
+        return AuthError
+    return UnavailableError if status == 429 or status >= 500 else BackendError
+
+
+def unanswered(error: Any) -> BackendError:
+    """Our error for one that botocore raised by itself."""
+    from botocore import exceptions as known  # noqa: PLC0415 - an extra
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+    if isinstance(error, known.SSLError):  # a broken certificate stays broken
+        return BackendError(f"SageMaker cannot be trusted: {error}", backend=BACKEND)
+    if isinstance(
+        error, (known.HTTPClientError, known.ConnectionError, known.IncompleteReadError, ResponseParserError)
+    ):
+        return UnavailableError(f"SageMaker cannot be reached: {error}", backend=BACKEND)
+    if isinstance(error, tuple(getattr(known, name, ()) for name in _CREDENTIALS)):
+        return AuthError(f"AWS's credentials: {error}", backend=BACKEND)
+    if isinstance(error, known.NoRegionError):
+        hint = "say region in [sagemaker] of tuneport.toml, or AWS_DEFAULT_REGION"
+        return BackendError("SageMaker needs a region", backend=BACKEND, hint=hint)
+    return BackendError(f"SageMaker cannot be asked: {error}", backend=BACKEND)
+
+
+_CREDENTIALS = (
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "UnknownCredentialError", "SSOError",
+    "LoginError", "NoAuthTokenError", "TokenRetrievalError", "UnknownTokenProviderError", "ProfileNotFound",
+    "InfiniteLoopConfigError", "RefreshWithMFAUnsupportedError", "MetadataRetrievalError",
+)  # fmt: skip
+"""Names of botocore's exceptions about credentials, of which older versions do not have all."""

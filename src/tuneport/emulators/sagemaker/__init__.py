@@ -1,0 +1,71 @@
+"""SageMaker on this machine: its tuning jobs really run, and moto plays the rest of AWS beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tuneport.backends.protocols import Json
+from tuneport.emulators.faults import Faults
+from tuneport.emulators.host import Host
+from tuneport.emulators.sagemaker.beside import Beside
+from tuneport.emulators.sagemaker.logs import GROUP, Logs
+from tuneport.emulators.sagemaker.tuning import Tuning
+from tuneport.emulators.sagemaker.wire import Call, RefusedError, answer, scope, target, worded
+from tuneport.emulators.server import Request, Response, Server
+
+_SAGEMAKER, _LOGS = "SageMaker", "Logs_20140328"
+_OURS_ALONE = frozenset({"CreateTrainingJob", "UpdateTrainingJob", "DeleteTrainingJob", "Search"})
+"""What moto would do with training jobs of its own, which the operations here do not know."""
+_TAGS = frozenset({"AddTags", "ListTags", "DeleteTags"})
+
+
+class SageMakerDoor:
+    """One address for all of AWS; requests say themselves which service they are for.
+
+    Args:
+        host: runs the jobs.
+        faults: what goes wrong.
+        port: the server's; 0: a free one.
+    """
+
+    def __init__(self, host: Host, faults: Faults, port: int = 0) -> None:
+        self._faults = faults
+        self._tuning = Tuning(host)
+        self._logs = Logs(host, self._tuning)
+        self._beside = Beside()
+        self._server = Server(self._answer, worded, port=port)
+
+    @property
+    def endpoints(self) -> Mapping[str, str]:
+        """Where it is."""
+        return {"sagemaker": self._server.url}
+
+    def close(self) -> None:
+        """Close it; what runs belongs to the host."""
+        self._server.close()
+
+    def _answer(self, request: Request) -> Response:
+        operation = self._operation(request)
+        if operation is None:
+            return self._beside(request)
+        call = Call.of(request)
+        with self._faults.around(call.operation):
+            return answer(operation(call))
+
+    def _operation(self, request: Request) -> Callable[[Call], Json] | None:
+        """What is done here; None: somebody else does it."""
+        service, name = target(request)
+        if service == _SAGEMAKER:
+            scope(request)
+            if name in _OURS_ALONE:
+                raise RefusedError("UnknownOperationException", f"the emulator does not play {name}")
+            if name not in _TAGS or self._tuning.knows(Call.of(request).body.get("ResourceArn")):
+                return self._tuning.operations.get(name)
+        if service == _LOGS and name in self._logs.operations:
+            return self._logs.operations[name] if Call.of(request).body.get("logGroupName") == GROUP else None
+        return None
+
+
+def serve(host: Host, faults: Faults, port: int) -> SageMakerDoor:
+    """Open the emulator of SageMaker."""
+    return SageMakerDoor(host, faults, port)
