@@ -109,6 +109,14 @@ def test_a_kind_that_is_unknown_stays_as_it_is():
     assert back(job(trial__resources=resources)).trial.resources.gpu_type == "mi300"
 
 
+@pytest.mark.parametrize(
+    ("machine", "kind"),
+    [("n1-standard-8", "NVIDIA_TESLA_T4"), ("a2-highgpu-1g", "NVIDIA_TESLA_A100"), ("g2-standard-4", "NVIDIA_L4")],
+)
+def test_gpus_of_any_kind_are_those_of_the_machine(machine, kind):
+    assert first_pool(job(trial__resources={"machine": machine, "gpus": 1}))["machineSpec"]["acceleratorType"] == kind
+
+
 def test_shares_of_gpus_become_whole_ones_and_small_disks_larger():
     resources = {"machine": "m", "gpus": 0.25, "gpu_type": "t4", "disk": "10GiB"}
     assert first_pool(job(trial__resources=resources))["machineSpec"]["acceleratorCount"] == 1

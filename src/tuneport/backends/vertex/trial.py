@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tuneport.backends.vertex.study import duration, given, seconds, whole
-from tuneport.catalog.machines import find_gpu
+from tuneport.catalog.machines import find, find_gpu
 from tuneport.catalog.machines import gpus as catalogued_gpus
 from tuneport.model.job import TuningJob
 from tuneport.model.trial_spec import Input, Resources, TrialSpec
@@ -220,9 +220,22 @@ def accelerator(gpu_type: str) -> str:
     return gpu.vertex if gpu is not None and gpu.vertex is not None else gpu_type
 
 
+_ATTACHED = "t4"
+"""What is attached to machines without GPUs of their own if a job does not mind the kind; the service must be told."""
+
+
+def _kind(resources: Resources, gpus: int | None) -> str | None:
+    """The kind of GPU that a job names or, if it only wants some, the machine's own or one that can be attached."""
+    if resources.gpu_type is not None or not gpus:
+        return resources.gpu_type
+    machine = find("vertex", resources.machine or "")
+    return machine.gpu if machine is not None and machine.gpu is not None else _ATTACHED
+
+
 def _write_machine(resources: Resources) -> Json:
     gpus = math.ceil(resources.gpus) or None
-    kind = None if resources.gpu_type is None else accelerator(resources.gpu_type)
+    kind = _kind(resources, gpus)
+    kind = None if kind is None else accelerator(kind)
     machine = given(machineType=resources.machine, acceleratorType=kind, acceleratorCount=gpus)
     size = None if resources.disk is None else max(LEAST_DISK, math.ceil(resources.disk / GIB))
     return given(machineSpec=machine or None, diskSpec={"bootDiskSizeGb": size} if size is not None else None)
