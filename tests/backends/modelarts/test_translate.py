@@ -83,7 +83,7 @@ SPELLINGS = [
     {"/metadata/description": "", "/spec/log_export_path": {"obs_url": "", "host_path": ""}},
     {"/spec/resource/node_count": ...},
     {"/spec/resource/node_count": "1"},
-    {"/spec/volumes": []},
+    {"/spec/volumes": [], "/algorithm/name": ""},
     {"/kind": "job", "/spec/schedule_policy": None},
     {"/tags": {"team": "vision"}},
 ]
