@@ -82,7 +82,10 @@ LAZY_LIBRARIES = {
     "matplotlib": {"insight"},
     "boto3": {"client"},
     "botocore": {"client"},
-    "google": {"client"},
+    "google": {"client", "emulators"},
+    "grpc": {"emulators"},
+    "moto": {"emulators"},
+    "requests": {"client"},
     "huaweicloudsdkcore": {"client"},
     "huaweicloudsdkmodelarts": {"client"},
     "moto": {"emulators"},
@@ -169,6 +172,8 @@ def complain_of_ours(here: str, backend: str, one: Import) -> str | None:
         return None if here in {"api", "cli"} and one.lazy else "the public names are for those who use us"
     if backend and other and backend != other:
         return "backends never import each other"
+    if backend == other and (here, there) == ("backend", "client"):
+        return None if one.lazy else "a backend's client loads when it connects"
     return None if there == here or there in MAY_CALL_ON[here] else f"{here} may not call on {there}"
 
 
@@ -206,6 +211,8 @@ def test_no_module_has_a_vague_name():
         ("tuneport.backends.vertex.client", "import google.cloud.aiplatform", "belongs inside a function"),
         ("tuneport.backends.vertex.status", "def f():\n    import google.cloud", "no library for backend"),
         ("tuneport.backends.vertex.client", "from tuneport.backends.vertex import status", None),
+        ("tuneport.backends.vertex", "from tuneport.backends.vertex.client import C", "loads when it connects"),
+        ("tuneport.backends.vertex", "def f():\n    from tuneport.backends.vertex.client import C", None),
         ("tuneport.backends.vertex.client", "def f():\n    import google.cloud", None),
         ("tuneport.engine.devices", "try:\n    import pynvml\nexcept ImportError: pass", "inside a function"),
         ("tuneport.engine.executors.keeper", "import tuneport.errors", "must do with the standard library"),

@@ -3,7 +3,7 @@ from hypothesis import given
 
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, when
 from tuneport.testing.strategies import spaces
-from tuneport.translation.lowering import Vocabulary, hints_text, lower, raised, read_hints
+from tuneport.translation.lowering import Vocabulary, hints_text, lower, meant, raised, read_hints
 
 LINEAR = frozenset({"linear"})
 RICH = Vocabulary(listed_numbers=1000, conditions=True)
@@ -119,3 +119,32 @@ def test_conditions_on_typed_choices_follow_their_texts():
 def test_choices_that_look_alike_get_different_texts():
     lowered = lower([Categorical("x", [1, "1", True, "true"])], RICH)
     assert lowered.parameters == (Categorical("x", ["1", '"1"', "true", '"true"']),)
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "stands_for"),
+    [
+        ({"kind": "float", "range": [1e-4, 1.0], "log": True}, -2.0, 0.01),
+        ({"kind": "float", "range": [0.0, 1.0], "step": 0.1}, 0.32, 0.3),
+        ({"kind": "int", "range": [1, 8]}, 3.6, 4),
+        ({"kind": "int", "range": [1, 1000], "log": True}, 9.0, 1000),
+        ({"choices": {"true": True, "3": "3"}}, "3", "3"),
+        ({}, "adam", "adam"),
+    ],
+)
+def test_values_mean_what_the_trainer_was_told(hint, value, stands_for):
+    found = meant({"searched": value}, {"searched": hint | {"name": "x"}})
+    assert (found, type(found["x"])) == ({"x": stands_for}, type(stands_for))
+
+
+def test_values_of_parameters_that_are_switched_off_are_left_out():
+    space = [
+        Categorical("opt", ["adam", "sgd"]),
+        Float("rate", 0.0, 1.0, when=when("opt", "adam")),
+        Int("rate", 1, 9, when=when("opt", "sgd")),
+        Float("deep", 0.0, 1.0, when=when("rate", 5)),
+    ]
+    hints = lower(space, TYPED).hints
+    searched = {"opt": "sgd", "rate_adam": 0.5, "rate_sgd": 5, "deep": 0.1}
+    assert meant(searched, hints) == {"opt": "sgd", "rate": 5, "deep": 0.1}
+    assert meant(searched | {"rate_sgd": 6}, hints) == {"opt": "sgd", "rate": 6}

@@ -221,11 +221,11 @@ def used(job: TuningJob) -> dict[Feature, list[str]]:
 
 
 def is_remote(uri: str) -> bool:
-    """Whether a URI means something else than a path of this machine."""
+    """Whether a URI means something else than a path of this machine; so does a placeholder such as ${DATA}."""
     return _REMOTE.match(uri) is not None
 
 
-_REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://|\$\{", re.IGNORECASE)
 
 _IMAGE = "registry.example/train:1"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
 from tuneport.errors import JobError
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, Name, Parameter, When, allowed
-from tuneport.model.word import Flaw, Integer, Number, Word, did_you_mean, same, short
+from tuneport.model.word import Flaw, Integer, Number, Word, did_you_mean, short
 
 AnyParameter: TypeAlias = Float | Int | Discrete | Categorical
 
@@ -333,11 +334,13 @@ def _duplicate_flaws(nodes: Sequence[_Node]) -> Iterator[Flaw]:
 
 def _disjoint(ours: Sequence[When], theirs: Sequence[When]) -> bool:
     """Whether two sets of conditions can never hold together: they ask one ancestor for different values."""
-    return any(
-        x.parameter == y.parameter and not any(same(v, w) for v in x.values for w in y.values)
-        for x in ours
-        for y in theirs
-    )
+    return any(x.parameter == y.parameter and _values(x).isdisjoint(_values(y)) for x in ours for y in theirs)
+
+
+@lru_cache(maxsize=2048)
+def _values(condition: When) -> frozenset[tuple[bool, bool, Any]]:
+    """The values of a condition as `same` tells them apart."""
+    return frozenset((isinstance(value, bool), isinstance(value, str), value) for value in condition.values)
 
 
 def _ancestry(node: _Node, named: Mapping[str, Sequence[_Node]]) -> Iterator[When]:

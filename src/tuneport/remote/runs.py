@@ -14,6 +14,7 @@ from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult, Trial
 from tuneport.model.word import Word
 from tuneport.remote.ledger import Ledger, Submission
+from tuneport.translation.lowering import Hint, lower, meant
 
 SOONEST, LATEST = 0.25, 30.0
 """Least and most seconds between two looks; what does not change is looked at less and less often."""
@@ -34,6 +35,7 @@ class RemoteRuns:
         self._settings = settings
         self._ledger = ledger
         self._clients: dict[str, Client] = {}
+        self._hints: dict[str, dict[str, Hint]] = {}
 
     def ref(self, run: str) -> str:
         """The reference by which the run is found from anywhere."""
@@ -46,9 +48,7 @@ class RemoteRuns:
             BackendError: the service refuses it, or cannot be reached.
         """
         settings = self._settings.model_dump(mode="json")
-        noted = self._ledger.begin(
-            self._backend.name, translated.payload, settings, job.name, job.model_dump_json()
-        )
+        noted = self._ledger.begin(self._backend.name, translated.payload, settings, job.name, job.model_dump_json())
         try:
             run = self._client(None).submit(translated.payload, noted.token, again=noted.again)
         except BackendError as error:
@@ -62,9 +62,18 @@ class RemoteRuns:
         """The run as the service describes it now."""
         client = self._client(run)
         result = self._backend.status.parse(client.describe(run), client.trials(run))
-        result = result.model_copy(update={"ref": self.ref(run), "backend": self._backend.name})
+        trials = tuple(self._as_meant(run, trial) for trial in result.trials)
+        result = result.model_copy(update={"ref": self.ref(run), "backend": self._backend.name, "trials": trials})
         self._ledger.see(result.ref, result.model_copy(update={"trials": ()}).model_dump_json())
         return result
+
+    def _as_meant(self, run: str, trial: Trial) -> Trial:
+        """The trial with parameters as the job has them, where the service searched something else in their stead."""
+        if run not in self._hints:
+            vocabulary = self._backend.capabilities.vocabulary
+            self._hints[run] = lower(self.job(run).study.parameters, vocabulary).hints if vocabulary else {}
+        hints = self._hints[run]
+        return trial.model_copy(update={"parameters": meant(trial.parameters, hints)}) if hints else trial
 
     def job(self, run: str) -> TuningJob:
         """The job: as it was submitted from here, or else as the service describes it."""

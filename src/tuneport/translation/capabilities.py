@@ -10,6 +10,7 @@ from functools import total_ordering
 from tuneport.errors import Problem
 from tuneport.model.features import CATALOGUE, Feature, used
 from tuneport.model.job import TuningJob
+from tuneport.translation.lowering import Vocabulary
 
 
 @total_ordering
@@ -149,6 +150,8 @@ class Capabilities:
 
     supports: Mapping[Feature, Support]
     limits: Limits = Limits()
+    vocabulary: Vocabulary | None = None
+    """The kinds of parameters that it has words for; None: all of ours."""
     home: Home = Home()
     needs: tuple[Need, ...] = ()
     material: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
@@ -310,3 +311,60 @@ def _with_typed_condition(parameter: Parameter, parameters: Sequence[Parameter])
         return parameter
     values = [next((choice for choice, text in pairs if text == value), value) for value in condition.values]
     return parameter.changed(when=When(condition.parameter, values))
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
+
+
+def meant(values: Mapping[str, Scalar], hints: Mapping[str, Hint]) -> dict[str, Scalar]:
+    """What a trial's values in a service's words stand for, as tuneport_trial hands them to the trainer.
+
+    A value that no hint explains stays as it is, and so does one that its hint cannot explain.
+    """
+    found: dict[str, Scalar] = {}
+    conditions: dict[str, tuple[str, list[Scalar]]] = {}
+    for name, value in values.items():
+        hint = hints.get(name, {})
+        known = str(hint.get("name", name))
+        if known in found and not _holds(hint.get("when"), values):
+            continue  # another branch's parameter of that name
+        found[known] = _meant(value, hint)
+        if "when" in hint:
+            conditions[known] = (hint["when"][0], hint["when"][1])
+    return _active(found, conditions)
+
+
+def _holds(condition: Any, values: Mapping[str, Scalar]) -> bool:
+    return condition is None or any(same(values.get(condition[0], ""), value) for value in condition[1])
+
+
+def _active(found: dict[str, Scalar], conditions: dict[str, tuple[str, list[Scalar]]]) -> dict[str, Scalar]:
+    """The values without those of parameters that are switched off, and without what hangs on those."""
+    while off := [name for name, condition in conditions.items() if name in found and not _holds(condition, found)]:
+        for name in off:
+            del found[name]
+    return found
+
+
+def _meant(value: Scalar, hint: Hint) -> Scalar:
+    if "choices" in hint:
+        choice: Scalar = hint["choices"].get(_plain(value), value)
+        return choice
+    if "range" not in hint or isinstance(value, (str, bool)):
+        return value
+    low, high = hint["range"]
+    number: Any = value
+    if hint.get("log"):
+        number = 10.0 ** min(max(number, -308.0), 308.0)
+    number = min(max(number, low), high)
+    if hint.get("step"):
+        number = _on_grid(number, low, high, hint["step"], whole=hint["kind"] == "int")
+    return round(number) if hint["kind"] == "int" else min(float(number), float(high))
+
+
+def _on_grid(number: float, low: float, high: float, step: float, *, whole: bool) -> Fraction:
+    """The nearest of low, low + step, … up to high, as the search has them: in decimals, where 0.1 + 0.2 is 0.3."""
+    exact, first, last, width = (Fraction(str(one)) for one in (number, low, high, step))
+    most = (last - first) / width
+    slack = Fraction(0) if whole else max(Fraction(1), most) / 10**9
+    return first + min(round((exact - first) / width), int(most + slack)) * width

@@ -22,6 +22,7 @@ Path = tuple[int | str, ...]
 Uses = Mapping[Feature, Sequence[str]]
 """Every feature that a job uses, with the places."""
 
+_INDEX = re.compile("[0-9]{1,9}")
 _PARAMETER = re.compile(r"/study/parameters/\d+")
 _NOTHING: Any = object()
 _PARAMETERS: Path = ("study", "parameters")
@@ -134,7 +135,7 @@ def _order(place: str) -> tuple[int, list[tuple[int, str]]]:
     first = list(TuningJob.model_fields)
     parts = place.split("/")[1:]
     rank = first.index(parts[0]) if parts and parts[0] in first else len(first)
-    return rank, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return rank, [(int(part), "") if _INDEX.fullmatch(part) else (-1, part) for part in parts]
 
 
 def _declared(job: TuningJob, uses: Uses, capabilities: Capabilities) -> dict[str, FieldReport]:

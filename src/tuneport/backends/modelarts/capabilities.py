@@ -242,6 +242,7 @@ CAPABILITIES = Capabilities(
         F.LABELS: exact("by a call of their own", evidence="POST modelarts-training-job/{id}/tags/create"),
         F.NATIVE: exact(evidence="boxes of ModelArts are put back"),
     },
+    vocabulary=VOCABULARY,
     limits=Limits(),
     home=Home(
         cloud="modelarts",

@@ -249,4 +249,6 @@ SUPPORTS: Mapping[Feature, Support] = {
 
 LIMITS = Limits(max_parameters=30, max_trials=750, max_parallel_trials=100)
 
-CAPABILITIES = Capabilities(supports=SUPPORTS, limits=LIMITS, home=HOME, needs=NEEDS, material=MATERIAL)
+CAPABILITIES = Capabilities(
+    supports=SUPPORTS, vocabulary=VOCABULARY, limits=LIMITS, home=HOME, needs=NEEDS, material=MATERIAL
+)

@@ -264,6 +264,7 @@ _REST: Mapping[Feature, Support] = {
 
 CAPABILITIES = Capabilities(
     supports={**_SPACE, **_STUDY, **_BUDGET, **_PROGRAM, **_REST},
+    vocabulary=VOCABULARY,
     limits=Limits(),
     home=HOME,
     needs=NEEDS,
