@@ -61,3 +61,13 @@ def test_resume(tmp_path):
     killed, resumed = run(tmp_path, EXAMPLES / "resume.py").splitlines()
     assert killed.startswith("killed: interrupted, ")
     assert resumed == "resumed: succeeded, 20 of 20 trials have ended, earlier results kept: True"
+
+
+def test_three_clouds(tmp_path):
+    said = run(tmp_path, EXAMPLES / "three_clouds.py")
+    assert [line.split(":")[0] for line in said.splitlines() if not line.startswith(" ")] == [
+        "vertex",
+        "sagemaker",
+        "modelarts",
+    ]
+    assert "emulated     /study/parameters/3/when" in said

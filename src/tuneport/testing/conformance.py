@@ -95,7 +95,7 @@ class Suite:
             "golden": lambda: golden_documents(self.goldens),
             "other": lambda: [name for name in translating.clouds() if name != self.backend.name],
         }
-        for name in set(metafunc.fixturenames) & set(cases):
+        for name in (name for name in cases if name in metafunc.fixturenames):
             found = cases[name]()
             metafunc.parametrize(name, found, ids=[getattr(one, "stem", str(one)) for one in found])
 
