@@ -34,15 +34,6 @@ JOB = {
 }
 
 
-def until(happened: Callable[[], Any], seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := happened():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it never happened")
-
-
 class Api:
     """The door by plain HTTP."""
 
@@ -61,8 +52,17 @@ class Api:
     ) -> Any:
         return self("POST", f"{PARENT}/{collection}", copy.deepcopy(body or JOB) | more, status)
 
+    @staticmethod
+    def until(happened: Callable[[], Any], seconds: float = 20) -> Any:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if value := happened():
+                return value
+            time.sleep(0.02)
+        raise AssertionError("it never happened")
+
     def ended(self, name: str) -> Any:
-        return until(lambda: next((one for one in [self("GET", name)] if "endTime" in one), None))
+        return self.until(lambda: next((one for one in [self("GET", name)] if "endTime" in one), None))
 
 
 @pytest.fixture

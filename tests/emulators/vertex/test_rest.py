@@ -162,6 +162,18 @@ def test_a_pipelines_inputs_are_refused_as_one(api, job):
     assert "hyperparameter_tuning_task_1.0.0.yaml" in error["message"]
 
 
+def test_the_custom_job_of_a_trial_can_be_cancelled_by_itself(make_api):
+    api = make_api(pace=Pace(), programs=Programs.read([f"gcr.io/p/trainer:1={SLOW}"]))
+    name = api.create(maxTrialCount=2, parallelTrialCount=1)["name"]
+    first = api.until(lambda: api("GET", name).get("trials"))[0]["customJob"]
+    api.until(lambda: api("GET", first)["state"] == "JOB_STATE_RUNNING")
+    api("POST", f"{first}:cancel", {})
+    api.until(lambda: api("GET", first)["state"] == "JOB_STATE_CANCELLED")
+    assert api("POST", f"{first}:cancel", {}, status=400)["error"]["status"] == "FAILED_PRECONDITION"
+    assert api("DELETE", first, status=400)["error"]["status"] == "FAILED_PRECONDITION"
+    assert len(api.until(lambda: len(api("GET", name)["trials"]) == 2 and api("GET", name)["trials"])) == 2
+
+
 # ---- refusals -------------------------------------------------------------------------------------------------------
 
 

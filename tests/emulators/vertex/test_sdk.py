@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 import grpc
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -252,6 +253,13 @@ def test_faults_are_the_sdks_exceptions(job_client, request_of, api, fault, exce
     with pytest.raises(exception):
         job_client.create_hyperparameter_tuning_job(parent=PARENT, hyperparameter_tuning_job=request_of)
     assert list(job_client.list_hyperparameter_tuning_jobs(parent=PARENT)) == []
+
+
+def test_a_lost_answer_breaks_the_connection_after_the_work_is_done(job_client, request_of, api):
+    api.faults.add(Kind.LOST, "CreateHyperparameterTuningJob")
+    with pytest.raises((exceptions.ServiceUnavailable, requests.ConnectionError)):
+        job_client.create_hyperparameter_tuning_job(parent=PARENT, hyperparameter_tuning_job=request_of)
+    assert len(list(job_client.list_hyperparameter_tuning_jobs(parent=PARENT))) == 1
 
 
 def test_a_pipeline_runs_to_its_model(client, job_client, api, job):

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 from tuneport.backends.vertex.status import STATUS
@@ -17,7 +18,7 @@ from tuneport.emulators.host import Host
 from tuneport.emulators.vertex import requests
 from tuneport.emulators.vertex.refusals import RefusalError
 from tuneport.engine.launch import plain_text
-from tuneport.errors import ConflictError, RunNotFoundError
+from tuneport.errors import ConflictError, RunNotFoundError, UnknownTrialError
 from tuneport.model.results import FailureKind, StudyResult, Trial, TrialState
 
 Json: TypeAlias = dict[str, Any]
@@ -105,9 +106,10 @@ class Resources:
         for job in self._host.documents.all(_ROOM + TUNING_JOBS):
             trial = int(number) - _number(job.name) if number.isdecimal() else 0
             if _parent(job.name) == parent and 0 < trial <= job.body["maxTrialCount"]:
-                found = {one.id: one for one in self._result(job).trials}
+                result = self._result(job)
+                found = {one.id: one for one in result.trials}
                 if trial in found:
-                    return self._of_trial(job, found[trial])
+                    return self._of_trial(job, result, found[trial])
         raise RunNotFoundError(name)
 
     def all(self, collection: str, parent: str) -> Iterator[Resource]:
@@ -118,33 +120,27 @@ class Resources:
         if collection == CUSTOM_JOBS:
             for job in self._host.documents.all(_ROOM + TUNING_JOBS):
                 if _parent(job.name) == parent:
-                    yield from (self._of_trial(job, trial) for trial in self._result(job).trials)
+                    result = self._result(job)
+                    yield from (self._of_trial(job, result, trial) for trial in result.trials)
 
     def log(self, project: str, mentioned: set[str]) -> Iterator[Json]:
         """Entries of Cloud Logging by trials of those jobs in a project whose numbers are mentioned."""
-        for collection in (TUNING_JOBS, CUSTOM_JOBS):
-            for document in self._host.documents.all(_ROOM + collection):
-                if not document.name.startswith(f"projects/{project}/"):
-                    continue
+        jobs = [one for kind in (TUNING_JOBS, CUSTOM_JOBS) for one in self._host.documents.all(_ROOM + kind)]
+        for document in jobs:
+            number, most = _number(document.name), document.body.get("maxTrialCount", 0)
+            known = any(number <= int(one) <= number + most for one in mentioned)
+            if known and document.name.startswith(f"projects/{project}/"):
                 for trial in self._result(document).trials:
-                    job = _number(document.name) + (trial.id if collection == TUNING_JOBS else 0)
-                    if {str(job), str(_number(document.name))} & mentioned:
-                        yield from self._entries(document, str(job), trial)
+                    yield from self._entries(document, str(number + trial.id if most else number), trial)
 
     def _of(self, document: Document) -> Resource:
-        shows = {TUNING_JOBS: self._show_tuning_job, CUSTOM_JOBS: self._show_custom_job, PIPELINES: self._show_pipeline}
-        show = shows[document.kind.removeprefix(_ROOM)]
-        if document.kind == _ROOM + PIPELINES:
-            behind = self.find(*document.body["behind"])
-            remove = lambda: self._remove_pipeline(document)  # noqa: E731
-            return Resource(document.name, document.created, lambda: show(document), behind.cancel, remove)
-        return Resource(
-            document.name,
-            document.created,
-            lambda: show(document),
-            lambda: self._cancel(document),
-            lambda: self._remove(document),
-        )
+        name, created, collection = document.name, document.created, document.kind.removeprefix(_ROOM)
+        if collection == PIPELINES:
+            show, cancel = self._show_pipeline, self.find(*document.body["behind"]).cancel
+            return Resource(name, created, partial(show, document), cancel, partial(self._remove_pipeline, document))
+        show = self._show_tuning_job if collection == TUNING_JOBS else self._show_custom_job
+        cancel = partial(self._cancel, document)
+        return Resource(name, created, partial(show, document), cancel, partial(self._remove, document))
 
     # ---- tuning jobs -------------------------------------------------------------------------------------------
 
@@ -153,8 +149,12 @@ class Resources:
         return self._host.submit(_ROOM + TUNING_JOBS, _name(parent, TUNING_JOBS), asked.echo, asked.job, "vertex")
 
     def _result(self, document: Document) -> StudyResult:
-        assert document.run is not None  # noqa: S101 - tells the type checker that jobs have runs
-        return self._host.result(document.run)
+        """The run of a job, as far as it is told."""
+        result = self._host.result(_run(document))
+        if self._options.measurements:
+            return result
+        trials = tuple(one.model_copy(update={"measurements": ()}) for one in result.trials)
+        return result.model_copy(update={"trials": trials})
 
     def _rendered(self, document: Document) -> Json:
         """State, times, error and trials of a job."""
@@ -173,34 +173,26 @@ class Resources:
         metrics = {one["metricId"] for one in document.body["studySpec"]["metrics"]}
         for trial in said.get("trials", ()):
             trial["customJob"] = _of_number(document.name, _number(document.name) + int(trial["id"]))
-            if not self._options.measurements:
-                trial.pop("measurements", None)
             for measurement in filter(None, [trial.get("finalMeasurement"), *trial.get("measurements", ())]):
                 measurement["metrics"] = [one for one in measurement["metrics"] if one["metricId"] in metrics]
                 requests.without_zeros(measurement["metrics"], "value")
         return said
 
     def _cancel(self, document: Document) -> None:
-        assert document.run is not None  # noqa: S101 - see above
         try:
-            self._host.stop(document.run)
+            self._host.stop(_run(document))
         except ConflictError:
             if not self._options.cancel_ended:
-                raise RefusalError(
-                    "FAILED_PRECONDITION", f"{document.name} has ended and cannot be cancelled."
-                ) from None
+                raise _premature(f"{document.name} has ended and cannot be cancelled.") from None
 
     def _remove(self, document: Document) -> None:
         for pipeline in self._host.documents.all(_ROOM + PIPELINES):
             if pipeline.body["behind"][1] == document.name:
-                raise RefusalError("FAILED_PRECONDITION", f"{document.name} belongs to {pipeline.name}.")
-        self._delete(document)
-
-    def _delete(self, document: Document) -> None:
+                raise _premature(f"{document.name} belongs to {pipeline.name}.")
         try:
             self._host.delete(document)
         except ConflictError:
-            raise RefusalError("FAILED_PRECONDITION", f"{document.name} has not ended; cancel it first.") from None
+            raise _premature(f"{document.name} has not ended; cancel it first.") from None
 
     # ---- custom jobs -------------------------------------------------------------------------------------------
 
@@ -216,11 +208,11 @@ class Resources:
             said = {name: value for name, value in said.items() if name != "error"} | _outcome(tuned[0])
         return said
 
-    def _of_trial(self, job: Document, trial: Trial) -> Resource:
+    def _of_trial(self, job: Document, result: StudyResult, trial: Trial) -> Resource:
         name = _of_number(job.name, _number(job.name) + trial.id)
 
         def show() -> Json:
-            rendered = next(one for one in STATUS.render(self._result(job))["trials"] if one["id"] == str(trial.id))
+            (rendered,) = STATUS.render(result.model_copy(update={"trials": (trial,)}))["trials"]
             times = {one: rendered[one] for one in ("startTime", "endTime") if one in rendered}
             created = rendered.get("startTime") or timestamp(self._host.clock.shown(job.created))
             return {
@@ -234,11 +226,13 @@ class Resources:
             }
 
         def cancel() -> None:
-            assert job.run is not None  # noqa: S101 - see above
-            self._host.stop(job.run, trial.id)
+            try:
+                self._host.stop(_run(job), trial.id)
+            except (ConflictError, UnknownTrialError):
+                raise _premature(f"{name} does not run.") from None
 
         def remove() -> None:
-            raise RefusalError("FAILED_PRECONDITION", f"{name} belongs to {job.name}.")
+            raise _premature(f"{name} belongs to {job.name}.")
 
         return Resource(name, trial.started or job.created, show, cancel, remove)
 
@@ -280,15 +274,14 @@ class Resources:
 
     def _remove_pipeline(self, document: Document) -> None:
         if "endTime" not in self._show_pipeline(document):
-            raise RefusalError("FAILED_PRECONDITION", f"{document.name} has not ended; cancel it first.")
+            raise _premature(f"{document.name} has not ended; cancel it first.")
         self._host.documents.remove(document.kind, document.name)
 
     # ---- logs --------------------------------------------------------------------------------------------------
 
     def _entries(self, document: Document, job: str, trial: Trial) -> Iterator[Json]:
-        assert document.run is not None  # noqa: S101 - see above
         project = document.name.split("/")[1]
-        for index, line in enumerate(self._host.logs(document.run, trial.id)):
+        for index, line in enumerate(self._host.logs(_run(document), trial.id)):
             yield {
                 "logName": f"projects/{project}/logs/workerpool0-0",
                 "resource": {
@@ -301,6 +294,15 @@ class Resources:
                 "severity": "INFO",
                 "jsonPayload": {"message": line},
             }
+
+
+def _run(document: Document) -> str:
+    assert document.run is not None  # noqa: S101 - tells the type checker that jobs have runs
+    return document.run
+
+
+def _premature(message: str) -> RefusalError:
+    return RefusalError("FAILED_PRECONDITION", message)
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------
