@@ -256,13 +256,15 @@ def test_a_thousand_trials_cost_one_call(payload, tmp_path):
 
 
 def test_a_submission_is_marked_and_looked_for_by_its_mark(payload):
-    listed = {"hyperparameterTuningJobs": [{"name": f"{PARENT}/hyperparameterTuningJobs/7"}]}
+    names = {"6": "another's", "7": payload["displayName"]}
+    items = [{"name": f"{PARENT}/hyperparameterTuningJobs/{one}", "displayName": title} for one, title in names.items()]
+    listed = {"hyperparameterTuningJobs": items}
     made, session = connected(requests.exceptions.ConnectionError("reset"), {"nextPageToken": "2"}, listed)
     assert made.submit(payload | {"labels": {"team": "a"}}, "abc") == "us-central1/p/7"
     (_, url, sent, _), (*_, first), (*_, second) = session.asked
     assert url == f"https://service/v1/{PARENT}/hyperparameterTuningJobs"
     assert sent["labels"] == {"team": "a", "tuneport": "abc"}
-    assert first == {"filter": 'labels.tuneport="abc"', "readMask": "name"}
+    assert first == {"filter": 'labels.tuneport="abc"', "readMask": "name,displayName"}
     assert second == first | {"pageToken": "2"}
 
 

@@ -108,12 +108,13 @@ class VertexClient:
             hint = "a HyperparameterTuningJob, a TrainingPipeline or a CustomJob can be; see --form"
             raise BackendError("a document of this kind cannot be submitted to Vertex AI", backend="vertex", hint=hint)
         url = f"{self._service}/{_quoted(self._parent)}/{collection}"
+        title = payload.get("displayName", payload.get("display_name"))
         marked = payload | {"labels": {**(payload.get("labels") or {}), LABEL: token}}
 
         def find() -> JobRef | None:
-            query = {"filter": f'labels.{LABEL}="{token}"', "readMask": "name"}
+            query = {"filter": f'labels.{LABEL}="{token}"', "readMask": "name,displayName"}
             found = self._listed(lambda page: self._call("GET", url, query=query | page), collection)
-            return next((_ref(one["name"]) for one in found), None)
+            return next((_ref(one["name"]) for one in found if one.get("displayName") == title), None)
 
         return retries.submit(lambda: _ref(self._call("POST", url, marked)["name"]), find, again=again)
 
