@@ -39,8 +39,9 @@ MAY_CALL_ON = {
     "config": {*WORDS, "catalog", "files", "backends.protocols", "backends.registry"},
     "testing": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating"},
     "translating": {*EVERYTHING_BELOW, "config", "exchange"},
+    "doctor": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
     "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating"},
-    "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "api"},
+    "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "api", "doctor"},
 }
 """Room to the rooms that it may import."""
 

@@ -32,6 +32,7 @@ VERBS = [
     "plan",
     "diff",
     "backends",
+    "doctor",
     "machines",
     "emulate",
     "schema",

@@ -106,6 +106,23 @@ class StatusCodec(Protocol):
         """What the service would answer for this record."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at on the way to a service.
+
+    Attributes:
+        what: such as "credentials" or "endpoint".
+        found: what it is, secrets masked.
+        ok: whether it is as it must be.
+        hint: the way out, if it is not.
+    """
+
+    what: str
+    found: str
+    ok: bool = True
+    hint: str | None = None
+
+
 class Client(Protocol):
     """A connection to a service. It knows JSON, never the model; its errors are all BackendErrors.
 
@@ -142,6 +159,9 @@ class Client(Protocol):
 
     def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
         """Lines that a trial wrote, as far as there are any yet."""
+
+    def probe(self) -> Iterator[Finding]:
+        """What stands between here and the service: credentials, endpoint, and what harmless reads are answered."""
 
 
 class Cloud(Backend[S], Protocol[S]):

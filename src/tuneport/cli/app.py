@@ -58,6 +58,7 @@ for verb in (
     moving.plan,
     moving.diff,
     backends.backends,
+    backends.doctor,
     machines.machines,
     emulate.emulate,
     project.schema,

@@ -81,3 +81,29 @@ def _plain(backend: Backend[Word]) -> dict[str, Any]:
             for feature, _, (support,) in rows({backend.name: capabilities})
         },
     }
+
+
+def doctor(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Backends; all of them if none.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Look at this machine, and at the way to each cloud.
+
+    Shows devices, packages, credentials (masked), endpoints, and what harmless reads are answered. The exit status is 5
+    if something is not as it must be.
+
+    Example: tuneport doctor sagemaker
+    """
+    from dataclasses import asdict
+
+    from tuneport import doctor as looks
+
+    found = []
+    for about, finding in looks.examine(names or ()):
+        found.append({"about": about, **asdict(finding)})
+        if not as_json:
+            hint = f" ({finding.hint})" if finding.hint else ""
+            say(f"{'ok  ' if finding.ok else 'FAIL'} {about}: {finding.what}: {finding.found}{hint}")
+    if as_json:
+        say_json(found)
+    return 0 if all(one["ok"] for one in found) else 5
