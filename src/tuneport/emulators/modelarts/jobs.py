@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 from tuneport.backends.modelarts.status import STATUS
@@ -254,6 +255,31 @@ class Jobs:
         nodes = at(document.body["request"], "/spec/resource").get("node_count", 1)
         return [f"worker-{index}" for index in range(nodes)]
 
+    def events(self, ident: str, query: Mapping[str, str]) -> Json:
+        """A page of what has happened to a job."""
+        document = self.find(ident)
+        status = self._status(document)
+        told = [(self._host.clock.shown(document.created), "Training job created.")]
+        told += [(one["start_at"], "Training job started.") for one in status["running_records"]]
+        told += [(one["end_at"], "Training job ended.") for one in status["running_records"] if "end_at" in one]
+        found = [{"time": _iso(when), "level": "Normal", "source": "Job", "message": message} for when, message in told]
+        order = query.get("order", "desc")
+        items, paging = page(found if order == "asc" else found[::-1], query)
+        times = {"start_time": found[0]["time"], "end_time": found[-1]["time"]}
+        return {"total": len(found), **paging, "order": order, **times, "events": items}
+
+    def stages(self, ident: str) -> Json:
+        """The stages of each start of a job."""
+        status = self._status(self.find(ident))
+        phases = {"Creating": "init", "Pending": "scheduling"}
+        began = status["start_time"]
+        stage = {
+            "name": phases.get(status["phase"], "running"),
+            "start_time": _iso(began / 1000) if began else "",
+            "stage_order": 1,
+        }
+        return {"total_count": 1, "running_records": [{"record_order": 1, "stages": [stage]}]}
+
     # ---- trials ------------------------------------------------------------------------------------------------
 
     def trials(self, ident: str, query: Mapping[str, str]) -> Json:
@@ -368,6 +394,10 @@ class Jobs:
             kept["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
 
         self._host.documents.change(KIND, ident, change)
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _tags(body: Any) -> dict[str, str]:

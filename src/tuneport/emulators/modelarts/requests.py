@@ -137,7 +137,7 @@ def _parameter(one: Json) -> Json:
 
 
 def _channel(one: Json, folder: str, index: int) -> Json:
-    added = {"local_dir": f"{_HOME}/{folder}/{one.get('name')}_{index}", "access_method": "parameter"}
+    added: Json = {"local_dir": f"{_HOME}/{folder}/{one.get('name')}_{index}"}
     return added | ({"mode": "upload_periodically", "period": 30} if folder == "outputs" else {}) | one
 
 
@@ -151,7 +151,9 @@ def _resource(resource: Json) -> Json:
     flavor: Any = catalog.FLAVORS.get(resource.get("flavor_id", ""))
     if flavor is None:
         return said
-    detail = {name: flavor[name] for name in ("flavor_type", "billing", "flavor_info")}
+    info = flavor["flavor_info"]
+    disk = info["disk"] | {"size": str(info["disk"]["size"])}  # of jobs it is text, of flavors a number
+    detail = {name: flavor[name] for name in ("flavor_type", "billing")} | {"flavor_info": info | {"disk": disk}}
     return {"flavor_name": flavor["flavor_name"], "flavor_detail": detail, **said}
 
 

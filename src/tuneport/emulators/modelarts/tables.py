@@ -67,8 +67,13 @@ def reports(job: str, result: StudyResult, trial: Trial, config: Config) -> Json
 
 
 def _named(job: str, result: StudyResult) -> StudyResult:
-    trials = [one.model_copy(update={"links": {"trial_id": trial_id(job, one)}}) for one in result.trials]
-    return result.model_copy(update={"trials": tuple(trials)})
+    return result.model_copy(update={"trials": tuple(_as_listed(job, one) for one in result.trials)})
+
+
+def _as_listed(job: str, trial: Trial) -> Trial:
+    """A trial by its name there; of one that runs, the last report is what counts so far."""
+    last = trial.measurements[-1] if trial.measurements and not trial.state.ended else trial.final_measurement
+    return trial.model_copy(update={"links": {"trial_id": trial_id(job, trial)}, "final_measurement": last})
 
 
 def _laid_out(table: Json, result: StudyResult, layout: Layout, config: Config) -> Json:
