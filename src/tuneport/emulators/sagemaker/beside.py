@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from tuneport.emulators.sagemaker.shown import ACCOUNT
-from tuneport.emulators.sagemaker.wire import RefusedError, answer, scope, target
+from tuneport.emulators.sagemaker.wire import answer, scope
 from tuneport.emulators.server import Request, Response
 from tuneport.errors import MissingExtraError
 
@@ -40,16 +40,21 @@ class Beside:
         """The answer of moto; what it does not know is refused as the client's mistake, so that no SDK tries again.
 
         Raises:
-            RefusedError: it is not signed, or for a service that is not played.
-            MissingExtraError: moto is not installed.
+            RefusedError: it is not signed.
         """
         _, service = scope(request)
         if service not in SERVICES:
-            raise RefusedError(_UNKNOWN, f"the emulator does not play {service}; it has {', '.join(sorted(SERVICES))}")
-        with self._lock:
-            application = self._application
+            said = f"the emulator does not play {service}; it has {', '.join(sorted(SERVICES))}"
+            return _refusal(request, service, said)
+        try:
+            with self._lock:
+                application = self._application
+        except MissingExtraError as error:
+            return _refusal(request, service, str(error))
         response = _played(application, request)
-        return response if response.status < _FAILED else _unknown(request, service)
+        if response.status >= _FAILED:
+            return _refusal(request, service, f"the emulator does not play this operation of {service}")
+        return response
 
     @cached_property
     def _application(self) -> Any:
@@ -87,9 +92,8 @@ def _played(application: Callable[..., Iterable[bytes]], request: Request) -> Re
 
 def _environment(request: Request) -> dict[str, Any]:
     headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()}
-    if "HTTP_AUTHORIZATION" not in headers:  # signed in the query, where moto does not look for the service
-        headers["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 Credential={request.query['X-Amz-Credential']}, x=y"
     return headers | {
+        "HTTP_AUTHORIZATION": _authorization(request),
         "HTTP_X_MOTO_ACCOUNT_ID": ACCOUNT,
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
@@ -112,10 +116,18 @@ def _environment(request: Request) -> dict[str, Any]:
     }
 
 
-def _unknown(request: Request, service: str) -> Response:
+def _authorization(request: Request) -> str:
+    """The signature, from which moto has the service; it does not look for one in the query."""
+    region, service = scope(request)
+    stated = (
+        f"AWS4-HMAC-SHA256 Credential=query/20000101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=-"
+    )
+    return str(request.headers.get("Authorization", stated))
+
+
+def _refusal(request: Request, service: str, said: str) -> Response:
     """That something is not played, in JSON or in XML, as the client reads it."""
-    said = f"the emulator does not play this operation of {service}"
-    if target(request)[0]:
+    if service != "s3" and "x-www-form-urlencoded" not in request.headers.get("Content-Type", ""):
         return answer({"__type": _UNKNOWN, "message": said}, 400)
     error = f"<Error><Type>Sender</Type><Code>{_UNKNOWN}</Code><Message>{escape(said)}</Message></Error>"
     text = error if service == "s3" else f"<ErrorResponse>{error}<RequestId>-</RequestId></ErrorResponse>"
