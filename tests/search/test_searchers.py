@@ -153,6 +153,12 @@ def test_maximising_is_minimising_the_negative(algorithm):
     assert up.best.id == down.best.id
 
 
+@pytest.mark.parametrize("algorithm", MODELS[:2], ids=lambda algorithm: algorithm.kind)
+def test_where_only_ranks_count_a_rising_transform_changes_nothing(algorithm):
+    plain = run(Study(spec(BRANCHES, algorithm), seed=2), 15)
+    assert run(Study(spec(BRANCHES, algorithm), seed=2), 15, lambda point: math.expm1(3 * bowl(point))) == plain
+
+
 @models
 def test_failed_trials_never_teach_as_good_ones(algorithm):
     """Whatever lies in the left half fails, though its losses would be great; the searcher learns to stay away."""

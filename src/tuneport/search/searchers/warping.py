@@ -6,9 +6,11 @@ import numpy as np
 
 from tuneport.search.space import Array
 
-_POWERS = np.linspace(-3.0, 5.0, 81)[:, None]
+_POWERS = np.linspace(-3.0, 5.0, 81)
 """What is tried as the power of the transform; 1 changes nothing, less draws large losses together."""
 _EPSILON = 1e-9
+_ENOUGH = 200
+"""Quantiles from which the power is chosen, where there are more losses."""
 _FAR = 30.0
 """A loss this many times farther from the best than half of the losses are is as bad as any."""
 
@@ -24,13 +26,27 @@ def warped(losses: Array) -> Array:
         losses: finite, shape (n,), n at least 1.
     """
     z = standard(np.minimum(losses, _fence(losses)))
-    size = np.log1p(np.abs(z))
+    return standard(_transformed(z, _likeliest_power(z)))
+
+
+def _likeliest_power(z: Array) -> float:
+    """The power after which values resemble a normal distribution most, by their likelihood."""
+    if len(z) > _ENOUGH:
+        z = np.sort(z)[np.linspace(0, len(z) - 1, _ENOUGH).astype(np.intp)]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        candidates = np.where(z >= 0, _powered(size, _POWERS), -_powered(size, 2 - _POWERS))
-        variances = candidates.var(axis=1)
-        likelihood = (_POWERS[:, 0] - 1) * (np.sign(z) * size).sum() - len(z) / 2 * np.log(variances)
+        spread = np.log(_transformed(z, _POWERS[:, None]).var(axis=1))
+        likelihood = (_POWERS - 1) * (np.sign(z) * np.log1p(np.abs(z))).sum() - len(z) / 2 * spread
     likely = np.isfinite(likelihood)
-    return standard(candidates[np.argmax(np.where(likely, likelihood, -np.inf))]) if likely.any() else z
+    return float(_POWERS[np.argmax(np.where(likely, likelihood, -np.inf))]) if likely.any() else 1.0
+
+
+def _transformed(z: Array, power: float | Array) -> Array:
+    """The transform of Yeo and Johnson: (|z| + 1) ** power - 1, over power, and with 2 - power for values below 0."""
+    size, sign = np.log1p(np.abs(z)), np.where(z < 0, -1.0, 1.0)
+    own = np.where(z < 0, 2 - power, power)
+    flat = np.abs(own) < _EPSILON
+    divisor = np.where(flat, 1.0, own)
+    return np.asarray(sign * np.where(flat, size, np.expm1(divisor * size) / divisor))
 
 
 def _fence(losses: Array) -> float:
@@ -49,9 +65,3 @@ def standard(values: Array) -> Array:
     centred = scaled - scaled.mean()
     deviation = float(centred.std())
     return np.asarray(centred / deviation if deviation > 1e-15 else np.zeros(len(values)))
-
-
-def _powered(size: Array, power: Array) -> Array:
-    """((1 + |z|) ** power - 1) / power for size = log(1 + |z|), and its limit at power 0."""
-    nonzero = np.where(np.abs(power) < _EPSILON, 1.0, power)
-    return np.where(np.abs(power) < _EPSILON, size, np.expm1(nonzero * size) / nonzero)
