@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import sys
 
@@ -205,6 +206,19 @@ def test_what_the_service_refuses_is_refused(api, job, change, said):
     assert error["status"] == "INVALID_ARGUMENT"
     assert re.search(said, error["message"])
     assert api("GET", f"{PARENT}/{JOBS}") == {JOBS: []}
+
+
+@pytest.mark.parametrize("body", [[], "x", {"labels": 1}, {"studySpec": json.loads("[" * 900 + "]" * 900)}])
+def test_what_is_no_message_is_refused(api, body):
+    for collection in (JOBS, "customJobs", "trainingPipelines"):
+        error = api("POST", f"{PARENT}/{collection}", body, status=400)["error"]
+        assert error["status"] == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize(("name", "value"), [("pageSize", "x"), ("pageSize", -1), ("pageToken", "abc")])
+def test_pages_that_are_none_are_refused(api, name, value):
+    error = api("GET", f"{PARENT}/{JOBS}", status=400, **{name: value})["error"]
+    assert error["status"] == "INVALID_ARGUMENT"
 
 
 def test_a_metric_without_a_goal_is_maximized(api, job):

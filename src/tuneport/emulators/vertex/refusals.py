@@ -95,6 +95,8 @@ def refusal(error: Exception) -> RefusalError:
             return RefusalError(*_INJECTED[error.fault])
         case PayloadError() | JobError():
             return invalid(error.problems or [Problem("", error.message)])
+        case RecursionError():
+            return RefusalError("INVALID_ARGUMENT", "Invalid JSON payload received. It is nested too deeply.")
         case RunNotFoundError():
             return RefusalError("NOT_FOUND", "The resource does not exist.")
         case ConflictError():

@@ -12,7 +12,7 @@ from tuneport.backends.vertex import forms
 from tuneport.backends.vertex.study import parameter_specs
 from tuneport.backends.vertex.translate import TRANSLATOR
 from tuneport.emulators.vertex.refusals import RefusalError, invalid
-from tuneport.errors import PayloadError, Problem
+from tuneport.errors import JobError, PayloadError, Problem
 from tuneport.model.job import TuningJob
 from tuneport.translation.shape import Shape
 
@@ -178,7 +178,7 @@ def _translated(echo: Json) -> TuningJob:
         problems = TRANSLATOR.problems(reading.request, reading.form)
         if not problems:
             return TRANSLATOR.from_native(reading.request, reading.form)[0]
-    except PayloadError as error:
+    except (JobError, PayloadError) as error:
         problems = list(error.problems) or [Problem("", error.message)]
     if "jobSpec" in echo:
         problems = [replace(one, pointer=one.pointer.replace("/trialJobSpec", "/jobSpec", 1)) for one in problems]

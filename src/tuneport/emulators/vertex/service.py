@@ -130,15 +130,18 @@ class Service:
         Raises:
             RefusalError: the size or the token is none.
         """
-        size = int(request.get("pageSize") or self._options.page_size)
-        if size < 0:
-            raise RefusalError("INVALID_ARGUMENT", "page_size must not be negative.")
-        size = min(size, self._options.page_size)
+        size = min(self._size(request), self._options.page_size)
         last = _unsealed(request["pageToken"]) if request.get("pageToken") else None
         left = [one for one in items if last is None or _place(one[1]) < last]
         page = left[:size]
         token = {"nextPageToken": _sealed(page[-1][1])} if len(left) > size else {}
         return [item for item, _ in page], token
+
+    def _size(self, request: Json) -> int:
+        given = str(request.get("pageSize") or self._options.page_size)
+        if not re.fullmatch(r"[0-9]{1,9}", given):
+            raise RefusalError("INVALID_ARGUMENT", f"page_size must be a whole number from 0, not '{given}'.")
+        return int(given) or self._options.page_size
 
     def _cancel(self, of: Collection, request: Json) -> Json:
         self._find(of, request).cancel()
@@ -187,13 +190,15 @@ class Service:
 
     def _list_log_entries(self, request: Json) -> Json:
         """Entries in the order of their time, which is the only order here."""
-        text = request.get("filter", "")
+        text, names = request.get("filter", ""), request.get("resourceNames", [])
+        if not isinstance(text, str) or not isinstance(names, list):
+            raise RefusalError("INVALID_ARGUMENT", "filter must be text, and resource_names a list.")
         wanted = _filter(text, None)
-        projects = [name.split("/")[1] for name in request.get("resourceNames", ()) if name.startswith("projects/")]
+        projects = [one.split("/")[1] for one in names if isinstance(one, str) and one.startswith("projects/")]
         mentioned = set(re.findall(r"\d{18,19}", text))
         entries = [one for project in projects for one in self._resources.log(project, mentioned) if wanted(one)]
         start = int(_unsealed(request["pageToken"])[0]) if request.get("pageToken") else 0
-        end = start + int(request.get("pageSize") or self._options.page_size)
+        end = start + self._size(request)
         token = {"nextPageToken": _sealed(f"{end}|")} if len(entries) > end else {}
         return {"entries": entries[start:end], **token}
 
