@@ -15,6 +15,7 @@ from tuneport.backends import retries
 from tuneport.backends.sagemaker import client as sagemaker
 from tuneport.backends.sagemaker.client import SageMakerClient
 from tuneport.backends.sagemaker.settings import SageMakerSettings
+from tuneport.backends.sagemaker.status import STATUS
 from tuneport.emulators.faults import Faults
 from tuneport.emulators.host import Host
 from tuneport.emulators.pace import Pace
@@ -235,21 +236,22 @@ def test_faults_in_three_of_ten_calls_change_nothing(service, submit, monkeypatc
 
 
 def test_a_thousand_trials_are_read_in_few_calls(service, monkeypatch):
-    """Ten pages and a description."""
     client = SageMakerClient(SageMakerSettings(region="eu-west-1"), service_url())
-    calls = Counter()
+    request = payload()
+    limits = {"MaxNumberOfTrainingJobs": 1000, "MaxParallelTrainingJobs": 10}
+    request["HyperParameterTuningJobConfig"]["ResourceLimits"] = limits
+    ref = client.submit(request, "0f3a9c")
+    service.wait(jobs(service)[0].run, timeout=30)
+    call, calls = client._call, Counter()
 
-    def page(method, **request):
+    def counted(method, **asked):
         calls[method] += 1
-        start = int(request.get("NextToken", 0))
-        more = {"NextToken": str(start + request["MaxResults"])} if start + request["MaxResults"] < 1000 else {}
-        return {"TrainingJobSummaries": list(range(start, start + request["MaxResults"])), **more}
+        return call(method, **asked)
 
-    ref = client.submit(payload(), "0f3a9c")
-    client.describe(ref)
-    monkeypatch.setattr(client, "_call", page)
-    assert list(client.trials(ref)) == list(range(1000))
-    assert calls.total() + 1 <= 12
+    monkeypatch.setattr(client, "_call", counted)
+    result = STATUS.parse(client.describe(ref), client.trials(ref))
+    assert [one.id for one in result.trials] == list(range(1, 1001))
+    assert calls.total() <= 12
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -384,3 +386,16 @@ def test_what_aws_settings_say_is_honoured(service, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
     assert SageMakerClient(SageMakerSettings()).describe("us-west-2/digits-0f3a9c")
+
+
+def test_a_probe_tells_the_way_without_secrets(service, monkeypatch):
+    client = SageMakerClient(SageMakerSettings(region="eu-west-1"), service_url())
+    service.faults_of_calls.add("quota", "FilterLogEvents")
+    client.submit(payload(), "0f3a9c")
+    service.wait(jobs(service)[0].run, timeout=10)
+    found = {one.what: one for one in client.probe()}
+    assert found["credentials"].found == "emul…ed from env"
+    assert found["endpoint"].found == service_url()
+    assert found["region"].found == "eu-west-1"
+    assert found["tuning jobs"].ok
+    assert not found["logs"].ok

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from tuneport.backends import retries
-from tuneport.backends.protocols import JobRef, Json
+from tuneport.backends.protocols import Finding, JobRef, Json
 from tuneport.backends.sagemaker.settings import SageMakerSettings
 from tuneport.errors import (
     AuthError,
@@ -116,6 +116,18 @@ class SageMakerClient:
         except RunNotFoundError:  # the group is made with the first log
             return
 
+    def probe(self) -> Iterator[Finding]:
+        """The way to SageMaker as AWS's own settings have it, and whether tuning jobs and logs may be read."""
+        credentials = _translated(self._session.get_credentials)
+        key = _translated(credentials.get_frozen_credentials).access_key
+        yield Finding("credentials", f"{key[:4]}…{key[-2:]} from {credentials.method}")
+        yield Finding("region", self._service.meta.region_name)
+        yield Finding("endpoint", self._service.meta.endpoint_url)
+        jobs = self._pages("list_hyper_parameter_tuning_jobs", "NextToken", {"MaxResults": 1})
+        yield _readable("tuning jobs", jobs)
+        logs = self._pages("filter_log_events", "nextToken", {"logGroupName": LOG_GROUP, "limit": 1}, self._logs)
+        yield _readable("logs", logs)
+
     @cached_property
     def _logs(self) -> Any:
         return self._connected("logs")
@@ -148,6 +160,17 @@ class SageMakerClient:
     def _surely(self, method: str, request: Json, done: type[BackendError]) -> None:
         """Make a change that the service refuses with `done` when it is asked for again."""
         retries.read(_first_refusal(lambda: self._call(method, **request), done))
+
+
+def _readable(what: str, pages: Iterator[Json]) -> Finding:
+    """Whether the first of these pages can be had; what is not there yet may be read all the same."""
+    try:
+        next(pages)
+    except RunNotFoundError:
+        pass
+    except BackendError as error:
+        return Finding(what, error.message, ok=False, hint=error.hint)
+    return Finding(what, "can be read")
 
 
 def _first_refusal(call: Callable[[], object], done: type[BackendError], *, tried: bool = False) -> Callable[[], None]:
