@@ -1,5 +1,7 @@
 """What happens to places, images and machines of a job on its way to another cloud."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +81,7 @@ def test_placeholders_stay():
 
 
 def test_a_placeholder_in_a_place_of_another_cloud_does_not_hide_it():
-    elsewhere = job(inputs=[Input(name="train", uri="s3://${aws_s3.a[\"x\"].id}/data")], output=Output(uri="gs://b"))
+    elsewhere = job(inputs=[Input(name="train", uri='s3://${aws_s3.a["x"].id}/data')], output=Output(uri="gs://b"))
     _, (report,) = relocate(elsewhere, VERTEX, Maps())
     assert (report.pointer, report.fidelity) == ("/trial/inputs/0/uri", Fidelity.UNSUPPORTED)
 
@@ -360,3 +362,22 @@ def test_every_place_is_one_of_the_model():
     for path, kind in PLACES:
         assert path[0] in TrialSpec.model_fields
         assert kind in Home.__dataclass_fields__
+
+
+@pytest.mark.parametrize(
+    ("machine", "gpu_type", "gpus", "lacking"),
+    [
+        ("n1-standard-8", "t4", 1, False),
+        ("n1-standard-8", None, 1, False),
+        ("n1-standard-8", "a100-40gb", 1, True),
+        ("a2-highgpu-1g", "a100-40gb", 1, False),
+        ("a2-highgpu-1g", "a100-40gb", 2, True),
+        ("e2-standard-4", None, 1, True),
+        ("of-tomorrow", "t4", 1, False),
+    ],
+)
+def test_a_machine_that_is_named_may_lack_the_gpus_that_are_asked_for(machine, gpu_type, gpus, lacking):
+    asking = job(resources=Resources(machine=machine, gpu_type=gpu_type, gpus=gpus))
+    moved, reports = relocate(asking, replace(VERTEX, machine=".*"), Maps())
+    assert moved == asking
+    assert [one.pointer for one in reports] == (["/trial/resources/gpus"] if lacking else [])

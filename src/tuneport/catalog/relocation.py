@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -188,7 +189,24 @@ def _machine(resources: Resources, at: Location, home: Home, maps: Maps, reports
             return _found(resources, at, home, reports)
     elif not _at_home(name, home.machine):
         return _elsewhere(resources, name, at, home, maps, reports)
+    elif home.cloud and resources.gpus > 0:
+        _report_missing_gpus(resources, name, at, home, reports)
     return _own_spelling(resources, at, home, reports)
+
+
+def _report_missing_gpus(resources: Resources, name: str, at: Location, home: Home, reports: Reports) -> None:
+    """A machine that the job names wins over the rest; but it may lack the GPUs that the job asks for."""
+    own = machines.find(home.cloud, name)
+    if own is None or own.gpus is None or own.gpus >= resources.gpus:
+        return
+    asked_for = machines.find_gpu(resources.gpu_type) if resources.gpu_type else None
+    kinds = machines.gpus() if resources.gpu_type is None else [asked_for] if asked_for else []
+    if any(machines.attaches(own, kind.id, math.ceil(resources.gpus)) for kind in kinds):
+        return
+    has = f"has {own.gpus}" if own.gpus else "has none"
+    note = f"{name} {has}; name another machine, or leave machine out to have one found"
+    asked = resources.brief()["gpus"]
+    reports.append(_report((*at, "gpus"), Fidelity.UNSUPPORTED, asked, asked, note=note))
 
 
 def _asks(resources: Resources) -> bool:

@@ -47,7 +47,8 @@ def report_text(report: TranslationReport) -> str:
     if not report.fields:
         return "every field is kept as it is"
     ordered = sorted(report.fields, key=lambda field: field.fidelity)
-    counted = f"{len(ordered)} fields are not simply kept, at worst {report.worst.value}:"
+    many = "1 field is" if len(ordered) == 1 else f"{len(ordered)} fields are"
+    counted = f"{many} not simply kept, at worst {report.worst.value}:"
     return "\n".join([counted, *(_line(field) for field in ordered)])
 
 
