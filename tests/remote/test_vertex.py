@@ -93,7 +93,7 @@ def payload(job):
 # ---- on the emulator ------------------------------------------------------------------------------------------------
 
 
-def test_a_job_goes_there_and_its_trials_come_back(make_door, job, tmp_path):
+def test_a_job_goes_there_and_its_trials_come_back(make_door, job, tmp_path, monkeypatch):
     make_door(pace=Pace(), programs=Programs({IMAGE: (sys.executable, "-c", TRAINER)}))
     run = tp.submit(job, on="vertex", workspace=tmp_path / "here")
     result = run.wait(timeout=60)
@@ -106,6 +106,7 @@ def test_a_job_goes_there_and_its_trials_come_back(make_door, job, tmp_path):
             "wide": bool,
         }
         assert trial.metrics["loss"] == (trial.parameters["lr"] - 0.03) ** 2 + trial.parameters["layers"]
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")  # the reference says where the job is
     elsewhere = tp.attach(run.ref, workspace=tmp_path / "elsewhere")
     assert elsewhere.best == result.best
     assert "layers int" in list(elsewhere.logs(1))
@@ -223,7 +224,7 @@ def refused(status, code, message="no", **more):
 
 def connected(*answers):
     session = Session(*answers)
-    return client.VertexClient(session, PARENT, "https://service", "https://logging"), session
+    return client.VertexClient(session, "p", "us-central1", "https://service", "https://logging"), session
 
 
 def test_a_thousand_trials_cost_one_call(payload, tmp_path):
@@ -430,10 +431,10 @@ def test_application_default_credentials_and_their_places_are_used(adc, monkeypa
     made = BACKEND.connect(BACKEND.settings_type(region="europe-west4"))
     assert made._service == "https://europe-west4-aiplatform.googleapis.com/v1"
     assert made._logging == "https://logging.googleapis.com/v2"
-    assert made._parent == "projects/mine/locations/europe-west4"
+    assert made._project == "mine"
     assert made._session.credentials.quota_project_id == "paid"
     made = BACKEND.connect(BACKEND.settings_type(project="other"), endpoint="https://private.example/")
-    assert (made._service, made._parent) == ("https://private.example/v1", "projects/other/locations/us-central1")
+    assert (made._service, made._project) == ("https://private.example/v1", "other")
 
 
 def test_credentials_do_not_travel_in_the_clear(adc):
@@ -443,7 +444,7 @@ def test_credentials_do_not_travel_in_the_clear(adc):
 
 def test_missing_credentials_projects_and_packages_are_told(adc, monkeypatch):
     with pytest.raises(AuthError, match="which project"):
-        BACKEND.connect(BACKEND.settings_type(endpoint="http://127.0.0.1:1"))
+        BACKEND.connect(BACKEND.settings_type(endpoint="http://127.0.0.1:1")).submit({"studySpec": {}}, "abc")
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
     with pytest.raises(AuthError, match="gcloud auth application-default login") as raised:
         BACKEND.connect(BACKEND.settings_type(project="p"))

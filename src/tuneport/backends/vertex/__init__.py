@@ -31,7 +31,7 @@ class VertexBackend:
 
         Raises:
             BackendNotInstalledError: its packages are not there.
-            AuthError: there are no credentials, or nothing says which project is meant.
+            AuthError: there are no credentials.
         """
         from tuneport.backends.vertex.client import connect  # noqa: PLC0415 - nobody else pays for retries
 

@@ -48,7 +48,7 @@ def connect(settings: VertexSettings, endpoint: str | None = None) -> VertexClie
 
     Raises:
         BackendNotInstalledError: google-auth or requests is not there.
-        AuthError: there are no credentials, or nothing says which project is meant.
+        AuthError: there are no credentials.
     """
     try:
         import google.auth  # noqa: PLC0415
@@ -70,34 +70,31 @@ def connect(settings: VertexSettings, endpoint: str | None = None) -> VertexClie
         except GoogleAuthError as error:
             hint = "gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS"
             raise AuthError(f"no credentials for Google Cloud: {error}", backend="vertex", hint=hint) from error
-    project = settings.project or project
-    if project is None:
-        hint = "set project in [vertex] of tuneport.toml, TUNEPORT_VERTEX__PROJECT or GOOGLE_CLOUD_PROJECT"
-        raise AuthError("nothing says which project of Google Cloud is meant", backend="vertex", hint=hint)
     universe = getattr(credentials, "universe_domain", "googleapis.com")
     service = (place or f"https://{settings.region}-aiplatform.{universe}").rstrip("/")
     logging = service if service.startswith("http://") else f"https://logging.{universe}"
-    parent = f"projects/{project}/locations/{settings.region}"
     session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-    return VertexClient(session, parent, service, logging)
+    return VertexClient(session, settings.project or project, settings.region, service, logging)
 
 
 class VertexClient:
-    """One region of one project.
+    """One region.
 
     References are ``REGION/PROJECT/ID`` of a tuning job; what else there is has its collection before the id, such as
     ``europe-west4/my-project/trainingPipelines/123``.
 
     Args:
         session: sends requests, with credentials.
-        parent: projects/P/locations/R, where new jobs go.
+        project: where new jobs go; None: they go nowhere, but references have projects of their own.
+        region: likewise.
         service: URL of the service.
         logging: URL of Cloud Logging.
     """
 
-    def __init__(self, session: Any, parent: str, service: str, logging: str) -> None:
+    def __init__(self, session: Any, project: str | None, region: str, service: str, logging: str) -> None:
         self._session = session
-        self._parent = parent
+        self._project = project
+        self._region = region
         self._service = f"{service}/v1"
         self._logging = f"{logging}/v2"
 
@@ -107,7 +104,10 @@ class VertexClient:
         if collection is None:
             hint = "a HyperparameterTuningJob, a TrainingPipeline or a CustomJob can be; see --form"
             raise BackendError("a document of this kind cannot be submitted to Vertex AI", backend="vertex", hint=hint)
-        url = f"{self._service}/{_quoted(self._parent)}/{collection}"
+        if self._project is None:
+            hint = "set project in [vertex] of tuneport.toml, TUNEPORT_VERTEX__PROJECT or GOOGLE_CLOUD_PROJECT"
+            raise AuthError("nothing says which project of Google Cloud is meant", backend="vertex", hint=hint)
+        url = f"{self._service}/projects/{_quoted(self._project)}/locations/{self._region}/{collection}"
         title = payload.get("displayName", payload.get("display_name"))
         marked = payload | {"labels": {**(payload.get("labels") or {}), LABEL: token}}
 
