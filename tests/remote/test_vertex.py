@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
 from itertools import count, product
 
@@ -158,6 +159,10 @@ def test_with_faults_in_a_third_of_all_calls_jobs_are_submitted_once_and_read_ba
         run.delete()
     assert host.documents.all(JOBS) == []
     assert len(faults.struck) > 3
+
+
+def settings_here():
+    return BACKEND.settings_type(endpoint=os.environ["TUNEPORT_VERTEX__ENDPOINT"])
 
 
 def name_of(run):
@@ -435,6 +440,22 @@ def test_application_default_credentials_and_their_places_are_used(adc, monkeypa
     assert made._session.credentials.quota_project_id == "paid"
     made = BACKEND.connect(BACKEND.settings_type(project="other"), endpoint="https://private.example/")
     assert (made._service, made._project) == ("https://private.example/v1", "other")
+
+
+def test_a_probe_tells_the_way_without_secrets(adc, make_door, monkeypatch):
+    host = make_door()
+    host.faults.add("quota", "ListLogEntries")
+    found = {one.what: one for one in BACKEND.connect(settings_here()).probe()}
+    assert {name for name, one in found.items() if not one.ok} == {"logs"}
+    assert found["project"].found == "p"
+    assert found["tuning jobs"].found == "may be read"
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")
+    there = {one.what: one for one in BACKEND.connect(BACKEND.settings_type(region="europe-west4")).probe()}
+    assert not there["project"].ok
+    assert there["endpoint"].found == "https://europe-west4-aiplatform.googleapis.com"
+    assert there["credentials"].found == "oauth2.credentials"
+    assert found["credentials"].found == "none"
+    assert "tuning jobs" not in there
 
 
 def test_credentials_do_not_travel_in_the_clear(adc):

@@ -9,11 +9,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from tuneport.backends import retries
-from tuneport.backends.protocols import JobRef
+from tuneport.backends.protocols import Finding, JobRef
 from tuneport.backends.vertex.settings import VertexSettings
 from tuneport.errors import (
     AuthError,
@@ -41,6 +42,7 @@ _POLL = 1.0
 """Seconds between looks at an operation that is under way."""
 _PATIENCE = 300.0
 _LOG_PAGE = 1000
+_NO_PROJECT = "set project in [vertex] of tuneport.toml, TUNEPORT_VERTEX__PROJECT or GOOGLE_CLOUD_PROJECT"
 
 
 def connect(settings: VertexSettings, endpoint: str | None = None) -> VertexClient:
@@ -105,9 +107,9 @@ class VertexClient:
             hint = "a HyperparameterTuningJob, a TrainingPipeline or a CustomJob can be; see --form"
             raise BackendError("a document of this kind cannot be submitted to Vertex AI", backend="vertex", hint=hint)
         if self._project is None:
-            hint = "set project in [vertex] of tuneport.toml, TUNEPORT_VERTEX__PROJECT or GOOGLE_CLOUD_PROJECT"
-            raise AuthError("nothing says which project of Google Cloud is meant", backend="vertex", hint=hint)
-        url = f"{self._service}/projects/{_quoted(self._project)}/locations/{self._region}/{collection}"
+            message = "nothing says which project of Google Cloud is meant"
+            raise AuthError(message, backend="vertex", hint=_NO_PROJECT)
+        url = self._collection(collection, self._project)
         title = payload.get("displayName", payload.get("display_name"))
         marked = payload | {"labels": {**(payload.get("labels") or {}), LABEL: token}}
 
@@ -175,7 +177,28 @@ class VertexClient:
             payload = entry.get("jsonPayload") or {}
             yield from str(payload.get("message") or entry.get("textPayload") or "").splitlines()
 
+    def probe(self) -> Iterator[Finding]:
+        """The way to Vertex AI as Google's own settings have it, and whether jobs, pipelines and logs may be read."""
+        credentials = self._session.credentials
+        account = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
+        kind = "none" if self._service.startswith("http://") else type(credentials).__module__.removeprefix("google.")
+        yield Finding("credentials", f"{kind} {account}" if account else kind)
+        yield Finding("project", self._project or "none", ok=self._project is not None, hint=_NO_PROJECT)
+        yield Finding("region", self._region)
+        yield Finding("endpoint", self._service.removesuffix("/v1"))
+        if self._project is None:
+            return
+        jobs = partial(self._call, "GET", self._collection(TUNING_JOBS, self._project), query={"pageSize": "1"})
+        yield _readable("tuning jobs", jobs)
+        pipelines = partial(self._call, "GET", self._collection(PIPELINES, self._project), query={"pageSize": "1"})
+        yield _readable("pipelines", pipelines)
+        body = {"resourceNames": [f"projects/{self._project}"], "pageSize": 1}
+        yield _readable("logs", partial(self._call, "POST", f"{self._logging}/entries:list", body))
+
     # ---- calls -------------------------------------------------------------------------------------------------
+
+    def _collection(self, name: str, project: str) -> str:
+        return f"{self._service}/projects/{_quoted(project)}/locations/{self._region}/{name}"
 
     def _url(self, ref: JobRef) -> str:
         return f"{self._service}/{_quoted(_name(ref))}"
@@ -227,6 +250,15 @@ class VertexClient:
         except (GoogleAuthError, OSError) as error:  # all of requests' are OSErrors
             raise _of_exception(error) from error
         return said
+
+
+def _readable(what: str, call: Callable[[], Json]) -> Finding:
+    """Whether something may be read."""
+    try:
+        retries.read(call)
+    except BackendError as error:
+        return Finding(what, error.message, ok=False, hint=error.hint)
+    return Finding(what, "may be read")
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------
