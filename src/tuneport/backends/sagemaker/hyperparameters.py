@@ -16,6 +16,8 @@ HINTS = "sagemaker_tuneport_space"
 """Where the hints of a lowered space travel. The toolkit keeps names of this beginning off the command line, and
 tuneport_trial does not take them for parameters."""
 _LONGEST = 10_000
+_JSON_BEGINS = frozenset('"-0123456789tfnNI \t\n\r')
+"""What JSON scalars begin with, and what only Python takes for some; a glance spares most texts the rest."""
 
 
 def text_of(value: Scalar) -> str:
@@ -29,6 +31,8 @@ def text_of(value: Scalar) -> str:
 
 
 def _is_taken_for_json(text: str) -> bool:
+    if text[:1] not in _JSON_BEGINS:
+        return False
     try:
         read = json.loads(text)
     except (ValueError, RecursionError):
@@ -38,10 +42,10 @@ def _is_taken_for_json(text: str) -> bool:
 
 def value_of(text: str) -> Scalar:
     """The value that a text stands for; the text itself if it is no JSON scalar that fits into 64 bits."""
-    if len(text) > _LONGEST:
+    if len(text) > _LONGEST or text[:1] not in _JSON_BEGINS:
         return text
     try:
-        read: Any = json.loads(text, parse_constant=_refused)
+        read: Any = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return text
     if isinstance(read, str):
@@ -60,6 +64,9 @@ def _is_sound(text: str) -> bool:
 
 def _refused(constant: str) -> Any:
     raise ValueError(constant)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refused)
 
 
 def canonical(text: str) -> str:

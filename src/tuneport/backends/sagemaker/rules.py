@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from tuneport.translation.shape import is_symbolic
 Json: TypeAlias = dict[str, Any]
 Problems: TypeAlias = Iterator[Problem]
 
+_WHOLE = re.compile(r"[-+]?[0-9]+")
 MOST_SEARCHED = 30
 MOST_HYPERPARAMETERS = 99
 """Static and searched ones; the service adds one of its own to a hundred."""
@@ -134,9 +136,10 @@ def _bounds(pointer: str, ranges: Json) -> Problems:
 
 
 def _bound(pointer: str, text: str, number: float | None, *, whole: bool) -> Problems:
-    if number is None:
+    exact = int(text) if number is not None and _WHOLE.fullmatch(text) else number
+    if exact is None:
         yield Problem(pointer, f"must be a number, not '{text[:80]}'")
-    elif whole and (not number.is_integer() or not -(2**63) <= number < 2**63):
+    elif whole and (exact != int(exact) or not -(2**63) <= exact < 2**63):
         yield Problem(pointer, f"must be a whole number of at most 64 bits, not {text[:80]}")
 
 

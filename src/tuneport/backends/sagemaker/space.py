@@ -236,6 +236,8 @@ def _carried(job: TuningJob, hints: Mapping[str, Json]) -> dict[str, str]:
 
 def chooser(job: TuningJob) -> Categorical | None:
     """The parameter whose values get a definition each: that of other definitions, of variants, or of conditions."""
+    if not job.trial.variants and all(one.when is None and one.name != DEFINITION for one in job.study.parameters):
+        return None
     named = _by_name(job.study.parameters)
     varying = {variant.when.parameter for variant in job.trial.variants}
     for asked in ({DEFINITION} & named.keys(), varying, roots(job.study.parameters)):
