@@ -17,6 +17,7 @@ from tuneport.emulators.faults import Faults
 from tuneport.emulators.host import Host
 from tuneport.emulators.pace import Pace
 from tuneport.emulators.sagemaker import serve
+from tuneport.emulators.sagemaker.tuning import Options
 
 REQUEST = {
     "HyperParameterTuningJobName": "Demo-1",
@@ -118,10 +119,10 @@ def image() -> str:
 
 
 @contextmanager
-def opened(base: Path, folder: Path | None = None) -> Iterator[Cloud]:
+def opened(base: Path, folder: Path | None = None, **options: Any) -> Iterator[Cloud]:
     faults = Faults()
     host = Host(folder, pace=Pace(quick=True), faults=faults, grace=1.0, base=base)
-    door = serve(host, faults, 0)
+    door = serve(host, faults, 0, Options(**options))
     made = Cloud(host, faults, door.endpoints["sagemaker"])
     try:
         yield made
@@ -138,6 +139,6 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def reopen(tmp_path: Path) -> Callable[[], AbstractContextManager[Cloud]]:
-    """Opens an emulator that keeps its state."""
-    return lambda: opened(tmp_path, tmp_path / "state")
+def reopen(tmp_path: Path) -> Callable[..., AbstractContextManager[Cloud]]:
+    """Opens an emulator that keeps its state, with options."""
+    return lambda **options: opened(tmp_path, tmp_path / "state", **options)

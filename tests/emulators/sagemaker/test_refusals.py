@@ -65,6 +65,25 @@ def test_a_name_is_taken_in_any_capitals(cloud, request_of):
         cloud.create(name="dEMO-1")
 
 
+def test_names_of_deleted_jobs_may_be_kept_from_others(reopen):
+    with reopen(reuse_names=False) as cloud:
+        cloud.create()
+        cloud.ended()
+        cloud.client().delete_hyper_parameter_tuning_job(**JOB)
+        assert code_of(cloud.create) == "ResourceInUse"
+
+
+def test_so_many_jobs_run_at_once(reopen, image):
+    with reopen(most_jobs=1) as cloud:
+        cloud.create(name="one")
+        cloud.ended("one")
+        cloud.host.programs.map(image, ("sleep", "60"))
+        cloud.create(name="two")
+        assert code_of(cloud.create, name="three") == "ResourceLimitExceeded"
+        cloud.client().stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="two")
+        cloud.ended("two")
+
+
 def test_what_is_not_there(cloud):
     sagemaker = cloud.client()
     for operation in ("describe", "stop", "delete"):

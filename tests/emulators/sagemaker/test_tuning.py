@@ -135,10 +135,22 @@ def test_training_jobs_that_fail_say_why(cloud, image):
     said = cloud.ended()
     assert said["HyperParameterTuningJobStatus"] == "Failed"
     assert said["FailureReason"]
-    assert said["TrainingJobStatusCounters"]["NonRetryableError"] == 4
+    counters = said["TrainingJobStatusCounters"]
+    assert (counters["NonRetryableError"], counters["RetryableError"]) == (4, 0)
     first = cloud.trainings()[0]
     assert (first["TrainingJobStatus"], first["ObjectiveStatus"]) == ("Failed", "Failed")
-    assert first["FailureReason"]
+    assert first["FailureReason"].startswith("AlgorithmError: ")
+    assert first["FailureReason"].endswith(", exit code: 1")
+
+
+def test_faults_of_the_service_are_counted_apart(cloud, image):
+    cloud.host.programs.map(image, ("echo", "loss=1"))
+    cloud.faults.add("capacity", "Demo-1/2")
+    cloud.create()
+    counters = cloud.ended()["TrainingJobStatusCounters"]
+    assert counters == {"Completed": 3, "InProgress": 0, "RetryableError": 1, "NonRetryableError": 0, "Stopped": 0}
+    (failed,) = cloud.trainings(StatusEquals="Failed")
+    assert failed["FailureReason"].startswith("CapacityError: ")
 
 
 @pytest.mark.parametrize("kind", ["metric-missing", "infeasible"])

@@ -9,7 +9,7 @@ from tuneport.emulators.faults import Faults
 from tuneport.emulators.host import Host
 from tuneport.emulators.sagemaker.beside import Beside
 from tuneport.emulators.sagemaker.logs import GROUP, Logs
-from tuneport.emulators.sagemaker.tuning import Tuning
+from tuneport.emulators.sagemaker.tuning import Options, Tuning
 from tuneport.emulators.sagemaker.wire import Call, RefusedError, answer, scope, target, worded
 from tuneport.emulators.server import Request, Response, Server
 
@@ -26,11 +26,15 @@ class SageMakerDoor:
         host: runs the jobs.
         faults: what goes wrong.
         port: the server's; 0: a free one.
+        options: what it does where the service is not known.
+
+    Raises:
+        SettingsError: the port is taken.
     """
 
-    def __init__(self, host: Host, faults: Faults, port: int = 0) -> None:
+    def __init__(self, host: Host, faults: Faults, port: int, options: Options) -> None:
         self._faults = faults
-        self._tuning = Tuning(host)
+        self._tuning = Tuning(host, options)
         self._logs = Logs(host, self._tuning)
         self._beside = Beside()
         self._server = Server(self._answer, worded, port=port)
@@ -66,6 +70,6 @@ class SageMakerDoor:
         return None
 
 
-def serve(host: Host, faults: Faults, port: int) -> SageMakerDoor:
-    """Open the emulator of SageMaker."""
-    return SageMakerDoor(host, faults, port)
+def serve(host: Host, faults: Faults, port: int, options: Options | None = None) -> SageMakerDoor:
+    """Open the emulator of SageMaker; see SageMakerDoor."""
+    return SageMakerDoor(host, faults, port, options or Options())

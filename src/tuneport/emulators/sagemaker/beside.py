@@ -52,7 +52,8 @@ class Beside:
         except MissingExtraError as error:
             return _refusal(request, service, str(error))
         response = _played(application, request)
-        if response.status >= _FAILED:
+        page = "html" in response.headers.get("Content-Type", "")
+        if response.status >= _FAILED or (page and response.status >= 400):
             return _refusal(request, service, f"the emulator does not play this operation of {service}")
         return response
 

@@ -17,7 +17,7 @@ from tuneport.backends.sagemaker.space import chooser, combinations
 from tuneport.backends.sagemaker.status import STATUS, SUMMARIES
 from tuneport.emulators.documents import Document
 from tuneport.emulators.host import Host
-from tuneport.model.results import FailureKind, Measurement, RunReason, StudyResult, Trial, TrialState
+from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, StudyResult, Trial, TrialState
 
 JOB = "sagemaker/tuning-job"
 DELETED = "sagemaker/deleted-tuning-job"
@@ -66,8 +66,15 @@ class TuningJob:
     def result(self) -> StudyResult:
         """The record of its run, with names, numbers and times as the service has them."""
         result = self.host.result(self.run)
-        trials = tuple(self._trial(one) for one in result.trials)
-        return result.model_copy(update={"ref": f"{self.region}/{self.name}", "name": self.name, "trials": trials})
+        return result.model_copy(
+            update={
+                "ref": f"{self.region}/{self.name}",
+                "name": self.name,
+                "trials": tuple(self._trial(one) for one in result.trials),
+                "created": _floored(result.created, 1000),
+                "ended": _floored(result.ended, 1000),
+            }
+        )
 
     @cached_property
     def rendered(self) -> Json:
@@ -78,6 +85,9 @@ class TuningJob:
         for summary in (*rendered[SUMMARIES], *best):
             summary.update(self._tuned(trials[summary["TrainingJobName"]], summary["TunedHyperParameters"]))
         rendered["LastModifiedTime"] = max(self._moments())
+        counters = rendered["TrainingJobStatusCounters"]
+        ours = sum(one.failure is not None and one.failure.kind in _FAULTS_OF_SERVICE for one in self.result.trials)
+        counters |= {"RetryableError": ours, "NonRetryableError": counters["NonRetryableError"] - ours}
         return rendered
 
     @property
@@ -149,14 +159,14 @@ class TuningJob:
 
     def _trial(self, trial: Trial) -> Trial:
         mark = zlib.crc32(f"{self.run}/{trial.id}".encode())
-        kind = trial.failure.kind if trial.failure else None
-        state = _STATES.get(kind, trial.state) if kind else trial.state
-        final = trial.final_measurement
+        failure, final = trial.failure, trial.final_measurement
+        state = _STATES.get(failure.kind, trial.state) if failure else trial.state
         return trial.model_copy(
             update={
                 "state": state,
-                "started": None if trial.started is None else float(math.floor(trial.started)),
-                "ended": None if trial.ended is None else float(math.floor(trial.ended)),
+                "failure": failure and failure.model_copy(update={"message": _reason(failure)}),
+                "started": _floored(trial.started),
+                "ended": _floored(trial.ended),
                 "final_measurement": None if final is None else _single(final),
                 "links": {"trial": f"{self.name}-{trial.id:03}-{mark:08x}"},
             }
@@ -189,6 +199,14 @@ def _final(summary: Json) -> float:
 
 _STATES = {FailureKind.TIMED_OUT: TrialState.STOPPED, FailureKind.METRIC_MISSING: TrialState.SUCCEEDED}
 """What the service does not count as failed."""
+_FAULTS_OF_SERVICE = {FailureKind.INFRASTRUCTURE: "CapacityError", FailureKind.PREEMPTED: "InternalServerError"}
+
+
+def _reason(failure: Failure) -> str:
+    """Why a training job failed, beginning with whose fault it was."""
+    fault = _FAULTS_OF_SERVICE.get(failure.kind, "AlgorithmError")
+    code = "" if failure.exit_code is None else f", exit code: {failure.exit_code}"
+    return f"{fault}: {failure.message}{code}"
 
 
 @dataclass(frozen=True)
@@ -305,6 +323,11 @@ def _first_instances(config: Json) -> Json:
     first = config.get("InstanceConfigs", [{}])[0]
     kept = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId")
     return {name: value for name, value in (config | first).items() if name in kept}
+
+
+def _floored(moment: float | None, per_second: int = 1) -> float | None:
+    """A moment as exact as the service says it: milliseconds for tuning jobs, seconds for training jobs."""
+    return None if moment is None else math.floor(moment * per_second) / per_second
 
 
 def _single(measurement: Measurement) -> Measurement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tuneport.backends.protocols import Json
 from tuneport.backends.sagemaker import rules
@@ -23,15 +23,30 @@ _TUNING = "tuning-job"
 """Whose tags a tuning job's own are; those of its training jobs are under their numbers."""
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the service does is not known, or differs between accounts.
+
+    Attributes:
+        most_jobs: tuning jobs that may run at once in a region.
+        reuse_names: whether the name of a deleted tuning job may be given again.
+    """
+
+    most_jobs: int = 100
+    reuse_names: bool = True
+
+
 class Tuning:
     """The operations, each a function from a call to the body of its answer.
 
     Args:
         host: runs the jobs.
+        options: what it does where that is open.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, options: Options) -> None:
         self._host = host
+        self._options = options
         self.operations: Mapping[str, Callable[[Call], Json]] = {
             "CreateHyperParameterTuningJob": self._create,
             "DescribeHyperParameterTuningJob": self._describe,
@@ -63,10 +78,9 @@ class Tuning:
                 raise RefusedError("ResourceLimitExceeded", "; ".join(map(str, problems)))
             raise RefusedError(VALIDATION, validation_errors(problems))
         name = call.body[NAME]
-        with suppress(RunNotFoundError):
-            self._host.documents.get(JOB, _key(call.region, name))
-            raise _taken(name)
+        self._check_name(call.region, name)
         self._check_parents(call)
+        self._check_room(call.region)
         reading = TRANSLATOR.read(call.body)
         job, _ = TRANSLATOR.from_native(reading.request, reading.form)
         tags = {one["Key"]: one["Value"] for one in call.body.get("Tags", ())}
@@ -252,6 +266,16 @@ class Tuning:
         with suppress(RefusedError):
             yield self._named(region, name)
         yield from (job for job in self._jobs(region, DELETED) if job.name.lower() == name.lower())
+
+    def _check_name(self, region: str, name: str) -> None:
+        kinds = (JOB,) if self._options.reuse_names else (JOB, DELETED)
+        if any(job.name.lower() == name.lower() for kind in kinds for job in self._jobs(region, kind)):
+            raise _taken(name)
+
+    def _check_room(self, region: str) -> None:
+        jobs, most = list(self._jobs(region)), self._options.most_jobs
+        if len(jobs) >= most and sum(not job.result.state.ended for job in jobs) >= most:
+            raise RefusedError("ResourceLimitExceeded", f"The account-level limit of {most} tuning jobs is reached.")
 
     def _check_parents(self, call: Call) -> None:
         for name in _parents(call.body):
