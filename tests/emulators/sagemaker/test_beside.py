@@ -1,5 +1,6 @@
 """The rest of AWS beside tuning: moto's, where it is installed."""
 
+import io
 import sys
 import urllib.request
 
@@ -13,6 +14,11 @@ def test_storage_and_identities_are_at_the_same_address(cloud):
     s3.put_object(Bucket="data-bucket", Key="a b/ö.csv", Body=b"1,2", Metadata={"origin": "here"})
     found = s3.get_object(Bucket="data-bucket", Key="a b/ö.csv")
     assert (found["Body"].read(), found["Metadata"]) == (b"1,2", {"origin": "here"})
+    assert s3.head_object(Bucket="data-bucket", Key="a b/ö.csv")["ContentLength"] == 3
+    s3.upload_fileobj(io.BytesIO(bytes(9 << 20)), "data-bucket", "large")  # in parts
+    large = io.BytesIO()
+    s3.download_fileobj("data-bucket", "large", large)
+    assert len(large.getvalue()) == 9 << 20
     url = s3.generate_presigned_url("get_object", Params={"Bucket": "data-bucket", "Key": "a b/ö.csv"})
     with urllib.request.urlopen(url) as answer:
         assert answer.read() == b"1,2"

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from tuneport.emulators.sagemaker.shown import ACCOUNT
-from tuneport.emulators.sagemaker.wire import answer, scope
+from tuneport.emulators.sagemaker.wire import answer, scope, target
 from tuneport.emulators.server import Request, Response
 from tuneport.errors import MissingExtraError
 
@@ -128,7 +128,8 @@ def _authorization(request: Request) -> str:
 
 def _refusal(request: Request, service: str, said: str) -> Response:
     """That something is not played, in JSON or in XML, as the client reads it."""
-    if service != "s3" and "x-www-form-urlencoded" not in request.headers.get("Content-Type", ""):
+    form = "x-www-form-urlencoded" in request.headers.get("Content-Type", "")
+    if target(request)[0] or not (form or service == "s3"):
         return answer({"__type": _UNKNOWN, "message": said}, 400)
     error = f"<Error><Type>Sender</Type><Code>{_UNKNOWN}</Code><Message>{escape(said)}</Message></Error>"
     text = error if service == "s3" else f"<ErrorResponse>{error}<RequestId>-</RequestId></ErrorResponse>"
