@@ -177,10 +177,14 @@ def _detail(flaw: Flaw, data: Any) -> InitErrorDetails:
 def _misfits(data: Mapping[str, Any]) -> Iterator[Flaw]:
     """Python's own types that would pass for lists and text, although they are something else."""
     for name, value in data.items():
-        if isinstance(value, (set, frozenset)):
-            yield Flaw("must be a list; a set has no order", name)
-        elif isinstance(value, (bytes, bytearray)):
-            yield Flaw("must be text, not bytes", name)
+        if type(value) in _MISFITS:
+            yield Flaw(_MISFITS[type(value)], name)
+
+
+_MISFITS: Mapping[type, str] = {
+    **dict.fromkeys((set, frozenset), "must be a list; a set has no order"),
+    **dict.fromkeys((bytes, bytearray), "must be text, not bytes"),
+}
 
 
 def _with_hint(cls: type[Word], error: Any) -> InitErrorDetails:
