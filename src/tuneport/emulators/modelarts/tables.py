@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from tuneport.backends.modelarts.status import STATUS
 from tuneport.emulators.modelarts.refusals import INVALID, RefusalError
-from tuneport.model.results import StudyResult, Trial
+from tuneport.model.results import StudyResult, Trial, TrialState
 
 Json: TypeAlias = dict[str, Any]
 Layout: TypeAlias = Literal["documented", "console"]
@@ -71,8 +71,10 @@ def _named(job: str, result: StudyResult) -> StudyResult:
 
 
 def _as_listed(job: str, trial: Trial) -> Trial:
-    """A trial by its name there; of one that runs, the last report is what counts so far."""
+    """A trial by its name there; of one that runs, the last report counts so far, and of one that failed none does."""
     last = trial.measurements[-1] if trial.measurements and not trial.state.ended else trial.final_measurement
+    if trial.state is TrialState.FAILED:
+        last = None
     return trial.model_copy(update={"links": {"trial_id": trial_id(job, trial)}, "final_measurement": last})
 
 
@@ -111,7 +113,8 @@ def _parts(trials: Sequence[Trial]) -> Iterable[Sequence[Trial]]:
 
 def _explained(trials: Sequence[Trial], name: str, metric: str) -> float:
     """The share of the metric's variance that lies between trials with different values."""
-    values = {one.id: one.metrics[metric] for one in trials}
+    largest = max((abs(one.metrics[metric]) for one in trials), default=0.0) or 1.0  # squares must fit into floats
+    values = {one.id: one.metrics[metric] / largest for one in trials}
     whole = pvariance(values.values()) if values else 0.0
     if not whole > 0:
         return 0.0
