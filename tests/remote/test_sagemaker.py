@@ -1,13 +1,14 @@
 """Jobs on SageMaker through tuneport's own client, against the emulator: sent once, read back, stopped, deleted."""
 
 import builtins
+import functools
 import os
 import sys
 from collections import Counter
 
 import botocore.exceptions
+import botocore.loaders
 import pytest
-from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 
 import tuneport as tp
@@ -32,6 +33,8 @@ from tuneport.errors import (
 )
 from tuneport.model.results import TrialState
 
+LOADER = functools.cache(botocore.loaders.create_loader)
+"""Reads the models of services once for all tests."""
 IMAGE = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/trainer:1"
 SCRIPT = "import tuneport_trial as t; p = t.params(); print(f\"loss={(p['x'] - 0.3) ** 2 + p['k'] / 7}\")"
 COMMAND = (sys.executable, "-c", SCRIPT)
@@ -72,6 +75,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulated")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulated")
+    monkeypatch.setattr(botocore.loaders, "create_loader", LOADER)
     monkeypatch.setattr(retries, "SLOWEST", 0.01)
     monkeypatch.setattr("tuneport.remote.runs.SOONEST", 0.05)
 
@@ -116,6 +120,7 @@ def test_a_job_runs_there_as_it_would_here(service, submit, tmp_path):
     local = job_of(image=None, output=None, command=COMMAND)
     here = tp.run(local, on="local", workspace=tmp_path / "here").result
     assert there.state == "succeeded"
+    assert run.job == job_of()
     assert [one.parameters for one in there.trials] == [one.parameters for one in here.trials]
     for remote, mine in zip(there.trials, here.trials, strict=True):
         assert remote.metrics["loss"] == pytest.approx(mine.metrics["loss"], rel=1e-7)
@@ -299,7 +304,7 @@ def answered(code, status=400, text="no", operation="DescribeTrainingJob"):
 
 def modelled_codes():
     for name in ("sagemaker", "logs"):
-        shapes = Loader().load_service_model(name, "service-2")["shapes"]
+        shapes = botocore.loaders.Loader().load_service_model(name, "service-2")["shapes"]
         for shape, said in shapes.items():
             if said.get("exception"):
                 yield said.get("error", {}).get("code", shape)

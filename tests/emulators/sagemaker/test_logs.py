@@ -53,7 +53,8 @@ def test_a_stream_is_read_backwards(logs, stream):
 
 
 def test_events_are_filtered_over_streams(logs, stream):
-    found = logs.filter_log_events(logGroupName=GROUP, filterPattern='"line 3"')["events"]
+    arn = f"arn:aws:logs:eu-west-1:000000000000:log-group:{GROUP}"
+    found = logs.filter_log_events(logGroupIdentifier=arn, filterPattern='"line 3"')["events"]
     assert [one["message"] for one in found] == ["line 3"] * 4
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=GROUP, logStreamNames=[stream], PaginationConfig={"PageSize": 5}

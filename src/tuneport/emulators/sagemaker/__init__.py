@@ -8,7 +8,7 @@ from tuneport.backends.protocols import Json
 from tuneport.emulators.faults import Faults
 from tuneport.emulators.host import Host
 from tuneport.emulators.sagemaker.beside import Beside
-from tuneport.emulators.sagemaker.logs import GROUP, Logs
+from tuneport.emulators.sagemaker.logs import Logs, is_ours
 from tuneport.emulators.sagemaker.tuning import Options, Tuning
 from tuneport.emulators.sagemaker.wire import Call, RefusedError, answer, scope, target, worded
 from tuneport.emulators.server import Request, Response, Server
@@ -66,7 +66,7 @@ class SageMakerDoor:
             if name not in _TAGS or self._tuning.knows(Call.of(request).body.get("ResourceArn")):
                 return self._tuning.operations.get(name)
         if service == _LOGS and name in self._logs.operations:
-            return self._logs.operations[name] if Call.of(request).body.get("logGroupName") == GROUP else None
+            return self._logs.operations[name] if is_ours(Call.of(request).body) else None
         return None
 
 

@@ -43,6 +43,12 @@ class Stream:
         return cls(f"{training.name}/algo-1-{int(started)}", int(started * 1000), training)
 
 
+def is_ours(request: Json) -> bool:
+    """Whether a request is about the group of training jobs, which it may name by its ARN."""
+    group = request.get("logGroupName") or request.get("logGroupIdentifier")
+    return str(group).rpartition("log-group:")[2].removesuffix(":*") == GROUP
+
+
 class Logs:
     """The operations, each a function from a call to the body of its answer.
 

@@ -30,7 +30,7 @@ _LARGEST = 3.4028234663852886e38
 
 
 @dataclass(frozen=True)
-class TuningJob:
+class HyperParameterTuningJob:
     """A tuning job as the service sees it at one moment.
 
     Args:
@@ -95,7 +95,7 @@ class TuningJob:
         """InProgress, Completed, …"""
         return str(self.rendered["HyperParameterTuningJobStatus"])
 
-    def described(self, parents: Sequence[TuningJob] = ()) -> Json:
+    def described(self, parents: Sequence[HyperParameterTuningJob] = ()) -> Json:
         """What DescribeHyperParameterTuningJob answers.
 
         Args:
@@ -131,7 +131,7 @@ class TuningJob:
         for trial, summary in zip(self.result.trials, self.rendered[SUMMARIES], strict=True):
             yield TrainingJob(self, trial, summary)
 
-    def _overall(self, parents: Sequence[TuningJob]) -> Json:
+    def _overall(self, parents: Sequence[HyperParameterTuningJob]) -> Json:
         """The best training job of this and its parents, where all do the same."""
         if self.request.get("WarmStartConfig", {}).get("WarmStartType") != "IdenticalDataAndAlgorithm":
             return {}
@@ -219,7 +219,7 @@ class TrainingJob:
         summary: its item in ListTrainingJobsForHyperParameterTuningJob.
     """
 
-    parent: TuningJob
+    parent: HyperParameterTuningJob
     trial: Trial
     summary: Json
 

@@ -12,7 +12,7 @@ from tuneport.backends.sagemaker import rules
 from tuneport.backends.sagemaker.forms import CONFIG, NAME
 from tuneport.backends.sagemaker.translate import TRANSLATOR
 from tuneport.emulators.host import Host
-from tuneport.emulators.sagemaker.shown import DELETED, JOB, TrainingJob, TuningJob
+from tuneport.emulators.sagemaker.shown import DELETED, JOB, TrainingJob, HyperParameterTuningJob
 from tuneport.emulators.sagemaker.wire import VALIDATION, Call, RefusedError, checked, page, validation_errors, within
 from tuneport.errors import ConflictError, RunNotFoundError, UnknownTrialError
 
@@ -89,7 +89,11 @@ class Tuning:
             document = self._host.submit(JOB, _key(call.region, name), body, job, contract="sagemaker")
         except ConflictError as error:
             raise _taken(name) from error
-        return {"HyperParameterTuningJobArn": TuningJob(self._host, document).rendered["HyperParameterTuningJobArn"]}
+        return {
+            "HyperParameterTuningJobArn": HyperParameterTuningJob(self._host, document).rendered[
+                "HyperParameterTuningJobArn"
+            ]
+        }
 
     def _describe(self, call: Call) -> Json:
         checked(call, "DescribeHyperParameterTuningJobRequest")
@@ -238,17 +242,17 @@ class Tuning:
 
     # What is there ----------------------------------------------------------------------------------------------
 
-    def _jobs(self, region: str, kind: str = JOB) -> Iterator[TuningJob]:
+    def _jobs(self, region: str, kind: str = JOB) -> Iterator[HyperParameterTuningJob]:
         for document in self._host.documents.all(kind):
             if document.body["region"] == region:
-                yield TuningJob(self._host, document)
+                yield HyperParameterTuningJob(self._host, document)
 
-    def _job(self, call: Call) -> TuningJob:
+    def _job(self, call: Call) -> HyperParameterTuningJob:
         return self._named(call.region, call.body[NAME])
 
-    def _named(self, region: str, name: str) -> TuningJob:
+    def _named(self, region: str, name: str) -> HyperParameterTuningJob:
         try:
-            return TuningJob(self._host, self._host.documents.get(JOB, _key(region, name)))
+            return HyperParameterTuningJob(self._host, self._host.documents.get(JOB, _key(region, name)))
         except RunNotFoundError:
             message = f"Amazon SageMaker can't find a tuning job with the name {name}."
             raise RefusedError("ResourceNotFound", message) from None
@@ -262,7 +266,7 @@ class Tuning:
                     return training
         raise RefusedError(VALIDATION, "Requested resource not found.")
 
-    def _launching(self, region: str, name: str) -> Iterator[TuningJob]:
+    def _launching(self, region: str, name: str) -> Iterator[HyperParameterTuningJob]:
         with suppress(RefusedError):
             yield self._named(region, name)
         yield from (job for job in self._jobs(region, DELETED) if job.name.lower() == name.lower())
