@@ -251,6 +251,7 @@ def test_a_map_that_does_not_lead_home_is_told():
             [("machine", "emulated", None, "modelarts.pool.visual.xlarge")],
         ),
         (Resources(cpus=4, pool="p1"), MODELARTS, Resources(cpus=4, pool="p1"), []),
+        (Resources(gpus=3, memory="8GiB", pool="p1"), MODELARTS, Resources(gpus=3, memory="8GiB", pool="p1"), []),
         (Resources(disk="100GiB", replicas=2), VERTEX, Resources(disk="100GiB", replicas=2), []),
         (Resources(gpus=1, cpus=4), LOCAL, Resources(gpus=1, cpus=4), []),
         (  # a machine of another cloud

@@ -185,7 +185,7 @@ def _machine(resources: Resources, at: Location, home: Home, maps: Maps, reports
     """The resources with a machine of the backend, and with the GPUs that it has."""
     name = resources.machine
     if name is None:
-        if home.cloud and _asks(resources):
+        if home.cloud and _asks(resources) and not _is_share(resources, home.cloud):
             return _found(resources, at, home, reports)
     elif not _at_home(name, home.machine):
         return _elsewhere(resources, name, at, home, maps, reports)
@@ -213,6 +213,13 @@ def _asks(resources: Resources) -> bool:
     """Whether anything is asked of a machine that a catalogue can be searched for; in a pool, GPUs alone."""
     words = ("gpu_type", "gpu_memory") if resources.pool is not None else ("gpu_type", "gpu_memory", "cpus", "memory")
     return resources.gpus > 0 or any(getattr(resources, word) is not None for word in words)
+
+
+def _is_share(resources: Resources, cloud: str) -> bool:
+    """Whether it is said how much of a machine is needed, in a pool of a cloud that hands out just so much."""
+    measured = resources.cpus is not None or resources.memory is not None
+    any_kind = resources.gpu_type is None and resources.gpu_memory is None
+    return resources.pool is not None and measured and any_kind and any(one.pool for one in machines.machines(cloud))
 
 
 def _own_spelling(resources: Resources, at: Location, home: Home, reports: Reports) -> Resources:

@@ -110,7 +110,8 @@ def test_pages_of_one_list_are_one_list():
         ({"lr": 0.05, "opt": "sgd", "trial_index": 0, "param/lr": 0.05}, {"lr": 0.05, "opt": "sgd"}),
         ("{'lr': 0.05, 'on': True, 'trial_index': 0}", {"lr": 0.05, "on": True}),
         ("{'lr': Decimal('0.05'), 'n': 3}", {"lr": 0.05, "n": 3}),
-        ("{'lr': Decimal('NaN')}", {}),
+        ("{'lr': Decimal('NaN'), 'n': 3}", {"n": 3}),
+        ("{'lr': nan, **x, 'n': np.float64(0.5), 'opt': 'inf'}", {"n": 0.5, "opt": "inf"}),
         ("{'lr': __import__('os')}", {}),
         ("[" * 1000, {}),
         ("", {}),
@@ -164,6 +165,15 @@ def test_states_of_trials(cells, phase, state, failure):
     assert (trial.failure.kind if trial.failure else None) == failure
 
 
+def test_trials_that_share_an_index_are_still_told_apart():
+    assert [one.id for one in STATUS.parse(JOB, [LISTED, row(trial_id="another")]).trials] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("cell", "elapsed"), [("1.5", 1.5), ("0", 0), ("-1", None), ("nan", None), ("inf", None)])
+def test_time_is_not_below_zero(cell, elapsed):
+    assert only(row(time_total_s=cell)).measurements[0].elapsed == elapsed
+
+
 def test_the_reward_stands_in_for_its_metric():
     assert only(row(acc="", reward_attr="0.5")).metrics["acc"] == 0.5
 
@@ -194,6 +204,9 @@ def test_phases_of_jobs(phase, state, reason):
     [
         ({}, []),
         ({"metadata": {"name": "x"}}, []),
+        (JOB | {"status": "Running"}, []),
+        ({"metadata": {"name": "x"}, "algorithm": {"policies": {"auto_search": {"reward_attrs": "acc"}}}}, []),
+        ({"metadata": {"name": "x"}, "algorithm": {"policies": {"auto_search": {"reward_attrs": [1]}}}}, []),
         (JOB, [{}]),
         (JOB, [{"header": ["a"], "data": "b"}]),
         (JOB, [{"header": [], "data": [1]}]),

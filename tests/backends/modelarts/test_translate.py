@@ -79,6 +79,17 @@ SPELLINGS = [
             "valid_range": ["1e-3", "0.10"],
         }
     },
+    {
+        "/algorithm/parameters/0/constraint": {"required": True, "valid_type": "Range", "valid_range": ["0", "0.1"]},
+        "/algorithm/parameters/1/constraint": {"valid_type": "Choice", "valid_range": ["sgd", "adam", "lion"]},
+    },
+    {"/algorithm/parameters/0/constraint": {"type": "Float", "valid_range": ["0.001", "1"]}},
+    {"/algorithm/parameters/0/constraint": {"type": "Float", "valid_type": "None", "valid_range": ["3", "4"]}},
+    {"/algorithm/parameters/2": {"name": "epochs", "value": "5.0", "constraint": {"type": "Integer"}}},
+    {f"{SETTINGS}/0/value": "30.0"},
+    {f"{SETTINGS}/0/value": "3e1"},
+    {f"{LR}/discrete_values": "[]"},
+    {f"{OPT}/discrete_values": "['adam', 'sgd']"},
     {"/metadata/description": "NULL", "/metadata/workspace_id": "0"},
     {"/metadata/description": "", "/spec/log_export_path": {"obs_url": "", "host_path": ""}},
     {"/spec/resource/node_count": ...},
@@ -104,6 +115,7 @@ def test_spellings_of_one_request_are_one_request(changes):
     [
         {"/search_space/0/params/0/start": 0.1, "/search_space/0/params/0/stop": 0.001},
         {"/search_space": [{"params": [one]} for one in FILE["search_space"][0]["params"]]},
+        {"/search_space": [FILE["search_space"][0] | {"type": "discrete"}]},
         {"/search_space/0/params/0/type": "continuous", "/search_space/0/params/1/type": ...},
         {"/search_algorithm/mode": ..., "/search_algorithm/kind": "ucb", "/search_algorithm/max_concurrent": 1},
         {"/scheduler": {"type": "FIFOScheduler"}, "/general": ...},
@@ -251,6 +263,7 @@ def test_a_space_of_the_users_own_is_left_alone():
         ),
         ({"kind": "random", "seed": 1}, 30, "tpe_search", {"num_samples": "30", "seed": "1", "n_initial_points": "30"}),
         ({"kind": "random"}, 20, "tpe_search", {"num_samples": "20"}),
+        ({"kind": "random"}, 7, "tpe_search", {"num_samples": "7"}),
     ],
 )
 def test_algorithms(algorithm, budget, name, settings):
@@ -271,6 +284,37 @@ def test_settings_without_a_word_stay_as_they_are(setting, value):
     assert imported.boxed
     assert imported.job.study.algorithm.kind == "tpe"
     assert exchange.translate(imported.job, BACKEND, imported.settings).payload == document
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        {"valid_type": "Range", "valid_range": ["0.01", "1"]},
+        {"valid_type": "Range", "valid_range": ["0", "0.05"]},
+        {"valid_type": "Range", "valid_range": ["${low}", "1"]},
+        {"valid_type": "Range", "valid_range": ["0"]},
+        {"valid_type": "Choice", "valid_range": ["0.001", "0.1"]},
+    ],
+)
+def test_constraints_that_forbid_what_is_searched_are_kept(constraint):
+    document = changed(JOB, {"/algorithm/parameters/0/constraint": {"type": "Float", **constraint}})
+    assert {one.rsplit("/constraint/")[1].split("/")[0] for one in exchange.read(document, BACKEND).boxed} <= {
+        "valid_type",
+        "valid_range",
+    }
+    assert exchange.read(document, BACKEND).boxed
+
+
+def test_ranges_that_list_values_as_well_are_ranges():
+    imported = exchange.read(changed(JOB, {f"{LR}/discrete_values": ["1", "2"]}), BACKEND)
+    assert imported.job.study.parameters[0].kind == "float"
+    assert imported.boxed == [f"{SEARCH}/search_params/[lr]/discrete_values/{index}" for index in (0, 1)]
+
+
+@pytest.mark.parametrize("regex", ["", ...])
+def test_a_metric_without_a_pattern_is_found_as_tuneport_trial_prints_it(regex):
+    document = changed(JOB, {f"{SEARCH}/reward_attrs/0/regex": regex})
+    assert meant(document).trial.metrics == {}
 
 
 def test_metrics_are_found_as_tuneport_trial_prints_them():
@@ -426,6 +470,14 @@ def test_a_variable_of_the_users_own_names_no_volume():
     ("resources", "native"),
     [
         ({"machine": "m"}, {"flavor_id": "m", "node_count": 1}),
+        (
+            {"pool": "p", "memory": "512MiB", "gpus": 0.5},
+            {
+                "node_count": 1,
+                "pool_id": "p",
+                "main_container_customized_flavor": {"mem_size": 0.5, "accelerator_num": 0.5},
+            },
+        ),
         ({"pool": "p", "machine": "m", "replicas": 3}, {"flavor_id": "m", "node_count": 3, "pool_id": "p"}),
         (
             {"pool": "p", "cpus": 7.5, "memory": "48GiB", "gpus": 2},
@@ -443,6 +495,23 @@ def test_resources(resources, native):
     assert back(one).trial.resources == one.trial.resources
 
 
+@pytest.mark.parametrize(
+    ("share", "boxed"),
+    [
+        ({"cpu_core_num": 8, "mem_size": 32, "accelerator_num": 3}, 0),
+        ({"cpu_core_num": 7.5, "accelerator_num": 0.5}, 0),
+        ({"accelerator_num": 2}, 1),
+        ({"cpu_core_num": 0, "mem_size": 0.3, "accelerator_num": 1}, 3),
+    ],
+)
+def test_the_share_of_a_pools_machine_comes_back(share, boxed):
+    resource = {"pool_id": "p", "node_count": 1, "main_container_customized_flavor": share}
+    document = changed(JOB, {"/spec/resource": resource})
+    imported = exchange.read(document, BACKEND)
+    assert len(imported.boxed) == boxed
+    assert exchange.translate(imported.job, BACKEND, imported.settings).payload == document
+
+
 @pytest.mark.parametrize(("seconds", "hours"), [(1, 1), (3600, 1), (3601, 2), (259_200, 72)])
 def test_a_job_stops_at_full_hours(seconds, hours):
     one = job(budget={"max_seconds": seconds})
@@ -457,7 +526,7 @@ def test_settings_are_said_and_read():
     assert request["spec"]["log_export_path"] == {"obs_url": "/b/logs/"}
     assert TRANSLATOR.from_native(request, "job")[1] == settings
     stored = said(job(), "algorithm", settings)
-    assert TRANSLATOR.from_native(stored, "algorithm")[1] == ModelArtsSettings(workspace="w" * 32)
+    assert TRANSLATOR.from_native(stored, "algorithm")[1] == ModelArtsSettings(region="cn-north-4", workspace="w" * 32)
 
 
 def test_a_stored_algorithm_declares_what_its_jobs_are_to_say():
@@ -563,6 +632,15 @@ def test_a_file_says_grid_parallelism_and_what_a_trial_gets():
     assert (read.trial.resources.replicas, read.trial.resources.gpus, read.trial.resources.cpus) == (2, 1, 2)
 
 
+def test_exponents_of_a_base_below_one_are_turned_round():
+    way = {"start": 1, "stop": 3, "num": 3, "base": 0.5}
+    document = changed(FILE, {f"/search_space/0/params/0/{name}": value for name, value in way.items()})
+    imported = exchange.read(document, BACKEND)
+    assert imported.job.study.parameters[0].values == (0.125, 0.25, 0.5)
+    assert imported.boxed == []
+    assert exchange.translate(imported.job, BACKEND, imported.settings, form="yaml").payload == document
+
+
 def test_a_file_says_how_many_trials():
     assert said(job(budget={"max_trials": 7}), "yaml")["search_algorithm"]["num_samples"] == 7
     assert back(job(budget={"max_trials": 7}), "yaml").budget.max_trials == 7
@@ -623,6 +701,47 @@ def test_terraform_says_the_region_and_maps_of_tags():
         {"team": "vision"},
     )
     assert exchange.translate(imported.job, BACKEND, imported.settings).payload["tags"] == {"team": "vision"}
+
+
+def test_a_stored_algorithm_of_terraform_says_the_region():
+    document = {**ALGORITHM, "region": "cn-north-4"}
+    imported = exchange.read(document, BACKEND)
+    assert (imported.form, imported.settings.region, imported.boxed) == ("algorithm", "cn-north-4", [])
+    assert exchange.translate(imported.job, BACKEND, imported.settings, form="algorithm").payload == document
+
+
+@pytest.mark.parametrize("form", ["job", "terraform", "algorithm"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"parameters": {"[b]": {"$is": "junk"}}},
+        {"parameters": {"[x]": {"constraint": {"$was": {"type": "Float"}, "$is": "junk"}}}},
+        {"search_params": {"[b]": {"$is": "junk"}}},
+        {"search_params": {"[b]": {"$is": {"name": "x"}}}},
+        {"search_params": {"[x]": {"lower_bound": {"$was": "0.5"}}}},
+        {"tags": "junk"},
+        {"tags": ["junk"]},
+    ],
+)
+def test_boxes_by_hand_that_make_no_request_are_told_not_tripped_over(form, part):
+    program, search = ("job_config", "advanced_config") if form == "algorithm" else ("algorithm", "algorithm")
+    if "search_params" in part:
+        box = {search: {"auto_search": part} if form == "algorithm" else {"policies": {"auto_search": part}}}
+    else:
+        box = part if "tags" in part else {program: part}
+    one = job(native={"modelarts": box}, trial__resources={"machine": "modelarts.vm.cpu.8u"})
+    made = exchange.translate(one, BACKEND, ModelArtsSettings(), form=form)
+    assert TRANSLATOR.problems(made.request, form)
+
+
+def test_a_range_without_a_kind_is_still_constrained():
+    box = {"search_params": {"[x]": {"param_type": {"$was": "continuous"}}}}
+    one = job(native={"modelarts": {"algorithm": {"policies": {"auto_search": box}}}})
+    made = exchange.translate(one, BACKEND, ModelArtsSettings()).payload["algorithm"]
+    assert made["policies"]["auto_search"]["search_params"] == [
+        {"name": "x", "lower_bound": "0.5", "upper_bound": "2.0"}
+    ]
+    assert made["parameters"][0]["constraint"]["valid_range"] == ["0.5", "2.0"]
 
 
 def test_deep_documents_are_refused_in_time():

@@ -195,8 +195,7 @@ CAPABILITIES = Capabilities(
         F.TRIAL_INPUTS_SHARDED: approximated("every machine gets all data", evidence="inputs[] has no field for it"),
         F.TRIAL_INPUTS_WRITABLE: exact("for nfs://", evidence="spec.volumes[].nfs.read_only"),
         F.TRIAL_INPUTS_PATH: exact(evidence="inputs[].local_dir, spec.volumes[].nfs.local_path"),
-        F.TRIAL_TOLD_BY: exact(evidence="inputs[].access_method, outputs[].access_method"),
-        F.TRIAL_TOLD_BY: exact("but for volumes", evidence="inputs[].access_method: parameter, env"),
+        F.TRIAL_TOLD_BY: exact("but for volumes", evidence="inputs[], outputs[].access_method: parameter, env"),
         F.TRIAL_OUTPUT_LOCAL: unsupported(
             "results go to OBS", instead="say a folder there: obs://bucket/folder/", evidence="outputs[].remote"
         ),
@@ -262,11 +261,16 @@ CAPABILITIES = Capabilities(
         "/algorithm/inputs",
         "/algorithm/outputs",
         "/algorithm/parameters/*/value",
+        "/algorithm/parameters/*/constraint/type",
+        "/job_config/parameters/*/constraint/type",
         "/algorithm/autosearch_config_path",
         "/algorithm/autosearch_framework_path",
         "/spec/volumes",
         "/spec/schedule_policy",
+        "/spec/resource/main_container_customized_flavor",
         "/tasks",
+        "/search_algorithm/kind",
         "/search_algorithm/save_model_count",
+        "/scheduler",
     ),
 )

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from tuneport.backends.modelarts.translate.rules import at
 from tuneport.backends.modelarts.translate.study import GOALS, MODES
+from tuneport.backends.modelarts.translate.values import number
 from tuneport.errors import PayloadError, Problem
 from tuneport.model.results import (
     Failure,
@@ -64,7 +65,6 @@ _REPORT: Final = ("done", "pid", "best_reward", "time_total_s", "config")
 _OURS: Final = {*_LIST, *_AFTER, "best_reward"}
 """Columns that are no metrics."""
 _LONGEST = 100_000
-_DECIMAL = re.compile(r"Decimal\('([^']*)'\)")
 _NUMBER = re.compile(
     r"(?<![\w.])[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan|inf(?:inity)?)(?!\w)", re.IGNORECASE | re.ASCII
 )
@@ -81,13 +81,13 @@ class ModelArtsStatus:
             PayloadError: something is no job, or no table.
         """
         metadata, status = at(described, "/metadata"), at(described, "/status")
-        rewards = at(described, "/algorithm/policies/auto_search/reward_attrs") or []
+        rewards = at(described, "/algorithm/policies/auto_search/reward_attrs")
         objectives = [
-            {"metric": one["name"], "goal": MODES.get(one.get("mode"), "maximize")}
+            {"metric": one["name"], "goal": MODES.get(str(one.get("mode")), "maximize")}
             for one in rewards
-            if one.get("name")
+            if isinstance(one, dict) and one.get("name")
         ]
-        if not metadata or not objectives:
+        if not metadata or not isinstance(status, dict) or not objectives:
             raise PayloadError(
                 "this is no job with a search",
                 problems=[Problem("", "metadata and algorithm.policies.auto_search are required")],
@@ -178,9 +178,16 @@ def _trials(tables: Iterable[Json], primary: str, *, ended: bool) -> Iterator[Tr
             listed[key] = listed.get(key, {}) | row
             if single:
                 reports.setdefault(key, []).append(row)
-    numbered = enumerate(listed.items(), start=1)
+    numbered = zip(_numbers(listed.values()), listed.items(), strict=True)
     made = [_trial(number, row, reports.get(key, []), primary, ended=ended) for number, (key, row) in numbered]
     yield from sorted(made, key=lambda trial: trial.id)
+
+
+def _numbers(rows: Iterable[Json]) -> Sequence[int]:
+    """The trials' numbers: their own if each has one, else their places in the table."""
+    indices = [_config(row.get("config")).get("trial_index") for row in rows]
+    own = [one + 1 for one in indices if isinstance(one, int) and not isinstance(one, bool) and 0 <= one < 2**53]
+    return own if len(set(own)) == len(indices) else range(1, len(indices) + 1)
 
 
 def _rows(table: Json) -> Iterator[Json]:
@@ -191,9 +198,8 @@ def _rows(table: Json) -> Iterator[Json]:
         yield dict(zip(map(str, header), row, strict=False))
 
 
-def _trial(place: int, row: Json, reports: Sequence[Json], primary: str, *, ended: bool) -> Trial:
+def _trial(number: int, row: Json, reports: Sequence[Json], primary: str, *, ended: bool) -> Trial:
     config = _config(row.get("config"))
-    index = config.get("trial_index")
     measurements = tuple(filter(None, (_measurement(one, primary) for one in reports or [row])))
     state = _TRIAL_STATES.get(str(row.get("status", "")).upper())
     if state is None:
@@ -209,7 +215,7 @@ def _trial(place: int, row: Json, reports: Sequence[Json], primary: str, *, ende
     elif state is TrialState.FAILED:
         failure = Failure(kind=FailureKind.CODE, message="ModelArts gives no reason")
     return Trial(
-        id=index + 1 if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < 2**53 else place,
+        id=number,
         parameters={
             name: value
             for name, value in config.items()
@@ -226,13 +232,25 @@ def _trial(place: int, row: Json, reports: Sequence[Json], primary: str, *, ende
 def _config(cell: Any) -> dict[str, Any]:
     """The parameters, be they an object, or Python's spelling of one, with decimals or without."""
     if isinstance(cell, str) and len(cell) <= _LONGEST:
-        try:
-            cell = ast.literal_eval(_DECIMAL.sub(r"\1", cell))
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            return {}
+        cell = dict(_spelt(cell))
     if not isinstance(cell, dict):
         return {}
     return {str(name): value for name, value in cell.items() if not isinstance(value, float) or math.isfinite(value)}
+
+
+def _spelt(text: str) -> Iterator[tuple[Any, Any]]:
+    """The items of Python's spelling of a dict; one that has no plain value, such as nan, is not there."""
+    try:
+        spelt = ast.parse(text.strip(), mode="eval").body
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return
+    for key, value in zip(spelt.keys, spelt.values, strict=True) if isinstance(spelt, ast.Dict) else ():
+        inside = value.args[0] if isinstance(value, ast.Call) and len(value.args) == 1 else None
+        try:
+            name, plain = ast.literal_eval(key or ""), ast.literal_eval(inside or value)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue
+        yield name, plain if inside is None or not isinstance(plain, str) else number(plain)
 
 
 def _measurement(row: Json, primary: str) -> Measurement | None:
@@ -243,7 +261,7 @@ def _measurement(row: Json, primary: str) -> Measurement | None:
     if not metrics:
         return None
     return Measurement(
-        metrics=metrics, step=_step(row.get("training_iteration")), elapsed=_metric(row.get("time_total_s"))
+        metrics=metrics, step=_step(row.get("training_iteration")), elapsed=_elapsed(row.get("time_total_s"))
     )
 
 
@@ -253,6 +271,11 @@ def _metric(cell: Any) -> float | None:
         return float(cell) if abs(cell) < 2**1023 or cell != cell else None  # noqa: PLR0124 - NaN is a report as well
     found = _NUMBER.search(cell[:_MOST_CHARACTERS]) if isinstance(cell, str) else None
     return float(found[0]) if found else None
+
+
+def _elapsed(cell: Any) -> float | None:
+    seconds = _metric(cell)
+    return seconds if seconds is not None and 0 <= seconds < math.inf else None
 
 
 def _step(cell: Any) -> int | None:

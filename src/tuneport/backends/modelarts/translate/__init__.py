@@ -69,10 +69,7 @@ class ModelArtsTranslator:
 
     def problems(self, request: Json, form: str) -> list[Problem]:
         """Everything for which the service would refuse the request."""
-        kind = forms.KINDS[form]
-        sent = {key: value for key, value in request.items() if kind != "job" or key not in forms.BESIDE}
-        schema = forms.strict_shape(kind).problems(sent, symbolic=form == "terraform")
-        return schema or rules.refused(request, kind)
+        return forms.unsound(request, form, symbolic=form == "terraform") or rules.refused(request, forms.KINDS[form])
 
 
 def _refused(problems: list[Problem]) -> PayloadError:

@@ -14,7 +14,17 @@ from typing import Any, Final, TypeAlias
 from tuneport.backends.modelarts.translate import autosearch, data, study
 from tuneport.backends.modelarts.translate.job import RETRIES, pruned
 from tuneport.backends.modelarts.translate.places import write_obs
-from tuneport.backends.modelarts.translate.values import boolean, kind_of, number, seen, text, typed, whole
+from tuneport.backends.modelarts.translate.values import (
+    boolean,
+    counted,
+    kind_of,
+    listed,
+    number,
+    seen,
+    text,
+    typed,
+    whole,
+)
 
 Json: TypeAlias = dict[str, Any]
 
@@ -111,6 +121,7 @@ def _search(search: Json, parameters: list[Json]) -> list[Json]:
     """The search in our way; what comes back are the parameters: the searched ones, in order, then the fixed ones."""
     _drop(search, skip_search_params="")
     for reward in search["reward_attrs"]:
+        _drop(reward, regex="")
         reward.setdefault("regex", study.printed(reward["name"]))
     entries = {one.get("name"): one for one in parameters}
     searched = []
@@ -131,15 +142,15 @@ def _search(search: Json, parameters: list[Json]) -> list[Json]:
 
 
 def _range(item: Json, entry: Json) -> None:
-    for name in ("lower_bound", "upper_bound", "discrete_points_num", "discrete_values"):
+    for name in ("lower_bound", "upper_bound", "discrete_points_num"):
         _drop(item, **{name: ""})
+    item["discrete_values"] = values = listed(item.get("discrete_values"))
     constraint, value = entry.setdefault("constraint", {}), entry.get("value")
-    discrete = item.get("param_type") in {"discrete", "discreate"} or bool(item.get("discrete_values"))
+    discrete = item.get("param_type") != "continuous" and values
     item["param_type"] = "discrete" if discrete else "continuous"
     if discrete:
-        item["discrete_values"] = listed = _listed(item["discrete_values"])
-        kind = constraint.setdefault("type", kind_of([seen(one) for one in listed]))
-        item["discrete_values"] = values = _values(listed, kind)
+        kind = constraint.setdefault("type", kind_of([seen(one) for one in values]))
+        item["discrete_values"] = values = _values(values, kind)
         if value is not None and kind in {"Integer", "Float", "Boolean"}:
             read = boolean if kind == "Boolean" else number
             entry["value"] = next((one for one in values if read(one) is not None and read(one) == read(value)), value)
@@ -155,16 +166,11 @@ def _range(item: Json, entry: Json) -> None:
     _drop(entry, description="")
 
 
-def _listed(values: list[str] | str) -> list[str]:
-    """Replies about stored algorithms say lists as one text."""
-    return [one.strip(" '\"") for one in values.strip("[]").split(",")] if isinstance(values, str) else values
-
-
 def _values(values: list[str], kind: str) -> list[str]:
     """Numbers in order, and booleans as the service prints them."""
     if kind == "Boolean":
         return [one if (read := boolean(one)) is None else text(read) for one in values]
-    numbers = [number(one) for one in values] if kind in {"Integer", "Float"} else []
+    numbers = [counted(one, kind) for one in values] if kind in {"Integer", "Float"} else []
     ordered = sorted(one for one in numbers if one is not None)
     distinct = len(ordered) == len(values) and all(a < b for a, b in pairwise(ordered))
     return [text(one) for one in ordered] if distinct else values
@@ -177,19 +183,31 @@ def _real(value: str) -> str:
 
 def derived(item: Json) -> Json:
     """What the constraint of a searched parameter says that follows from the search."""
-    if item["param_type"] == "continuous":
-        return {"valid_type": "Range", "valid_range": [item["lower_bound"], item["upper_bound"]]}
+    if item.get("param_type") == "continuous" or not item.get("discrete_values"):
+        return {"valid_type": "Range", "valid_range": [item.get("lower_bound"), item.get("upper_bound")]}
     return {"valid_type": "Choice", "valid_range": item["discrete_values"]}
 
 
 def _undress(constraint: Json, item: Json) -> None:
-    follows = derived(item)
-    allowed = constraint.get("valid_range", [])
-    if [_real(one) for one in allowed] == follows["valid_range"] or allowed == follows["valid_range"]:
+    """Take away what makes no difference: the search gives every value, and all that it gives is allowed."""
+    if not _restricts(constraint, item):
+        constraint.pop("valid_type", None)
         constraint.pop("valid_range", None)
-        _drop(constraint, valid_type=follows["valid_type"])
-    _drop(constraint, editable=True)
+    _drop(constraint, editable=True, required=True)
     _unconstrained(constraint)
+
+
+def _restricts(constraint: Json, item: Json) -> bool:
+    """Whether a constraint may forbid something that is searched."""
+    follows = derived(item)
+    allowed, searched = constraint.get("valid_range", []), follows["valid_range"]
+    match constraint.get("valid_type", follows["valid_type"]):
+        case "None":
+            return False
+        case "Choice":
+            return follows["valid_type"] != "Choice" or not set(searched) <= set(allowed)
+    low, high, *values = [*map(number, allowed), *map(number, searched)] if len(allowed) == 2 else (None, None)
+    return low is None or high is None or not all(one is not None and low <= one <= high for one in values)
 
 
 def _unconstrained(constraint: Json) -> None:
@@ -242,8 +260,9 @@ def _file_parameter(one: Json) -> Json:
         one["values"] = autosearch.increasing(one["values"]) or one["values"]
         return one
     start, stop = one["start"], one["stop"]
-    falls = start > stop if one.get("base", 2) > 1 else start < stop
-    one["start"], one["stop"] = (autosearch.short(value) for value in ((stop, start) if falls else (start, stop)))
+    if one.get("base", 1) < 1:  # 0.5 ** 3 is 2 ** -3
+        one["base"], start, stop = autosearch.short(1 / one["base"]), -start, -stop
+    one["start"], one["stop"] = (autosearch.short(value) for value in sorted((start, stop)))
     return one
 
 

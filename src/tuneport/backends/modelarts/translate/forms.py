@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final, TypeAlias
 
+from tuneport.backends.modelarts.translate import rules
 from tuneport.backends.modelarts.translate.canonical import derived
 from tuneport.errors import PayloadError, Problem
 from tuneport.model.word import short
@@ -31,8 +32,8 @@ _ROOTS = {
     "algorithm-response": "ShowAlgorithmByUuidResponse",
     "yaml": "AutoSearchYaml",
 }
-BESIDE = ("tags", "region")
-"""What stands beside a job although the service takes it elsewhere: tags in a call of their own."""
+BESIDE: Final[Mapping[str, tuple[str, ...]]] = {"job": ("tags", "region"), "algorithm": ("region",), "yaml": ()}
+"""What stands beside a document although the service takes it elsewhere: tags in a call of their own."""
 
 
 # ---- which document it is -------------------------------------------------------------------------------------------
@@ -95,13 +96,21 @@ def strict_shape(kind: str) -> Shape:
     return Shape(schema_of("tuneport.backends.modelarts"), _ROOTS[kind])
 
 
+def unsound(request: Json, form: str, *, symbolic: bool = True) -> list[Problem]:
+    """What the vendor's model has against a request, and against what stands beside it."""
+    model = shape(form) if form.endswith("response") else strict_shape(KINDS[form])
+    beside = BESIDE[KINDS[form]]
+    sent = {key: value for key, value in request.items() if key not in beside}
+    return model.problems(sent, symbolic=symbolic) + (rules.beside(request) if "tags" in beside else [])
+
+
 def opened(document: Json, form: str) -> Json:
     """The document by the vendor's model, with what stands beside it.
 
     Raises:
         PayloadError: it does not follow the model.
     """
-    beside = {name: document[name] for name in BESIDE if KINDS[form] == "job" and document.get(name) is not None}
+    beside = {name: document[name] for name in BESIDE[KINDS[form]] if document.get(name) is not None}
     request = shape(form).read({key: value for key, value in document.items() if key not in beside})
     if "tags" in beside:
         request["tags"] = _tags(beside["tags"])
@@ -113,15 +122,8 @@ def opened(document: Json, form: str) -> Json:
 def _tags(tags: Any) -> list[Json]:
     if isinstance(tags, dict):
         tags = [{"key": key, "value": value} for key, value in tags.items()]
-    if not isinstance(tags, list) or not all(isinstance(one, dict) for one in tags):
-        raise _refused(Problem("/tags", "must be a list of keys and values"))
-    problems = [
-        Problem(f"/tags/{index}", "must be an object with a text key and a text value")
-        for index, one in enumerate(tags)
-        if not isinstance(one.get("key"), str) or not isinstance(one.get("value") or "", str) or len(one) > 2
-    ]
-    if problems:
-        raise PayloadError("tags", problems=problems)
+    if problems := rules.beside({"tags": tags}):
+        raise PayloadError("this is no tuning job of ModelArts", problems=problems)
     return [{"key": one["key"]} | ({"value": one["value"]} if one.get("value") else {}) for one in tags]
 
 
@@ -204,8 +206,13 @@ def merged(request: Json, response: Json) -> Json:
 
 
 def dressed(request: Json, form: str) -> Json:
-    """A request with what follows from the search: constraints, without which the console would not search."""
+    """A request with what follows from the search: constraints, without which the console would not search.
+
+    A request that is none, for somebody wrote a box by hand, stays as it is.
+    """
     document = dict(request)
+    if unsound(request, form):
+        return document
     if KINDS[form] == "job":
         search = request.get("algorithm", {}).get("policies", {}).get("auto_search", {})
         document["algorithm"] = _constrained(request.get("algorithm", {}), search)

@@ -108,7 +108,8 @@ def write_stored(job: TuningJob, settings: ModelArtsSettings) -> Json:
     for name in ("id", "subscription_id", "item_version_id"):
         config.pop(name, None)  # an algorithm is made of no other
     metadata = _write_metadata(job, settings) | {"tags": write_tags(job.labels)}
-    return pruned({"metadata": metadata, "job_config": config, "advanced_config": {"auto_search": search}})
+    stored = {"metadata": metadata, "job_config": config, "advanced_config": {"auto_search": search}}
+    return pruned(stored | ({} if settings.region is None else {"region": settings.region}))
 
 
 def read_stored(request: Json) -> tuple[Json, Json]:
@@ -122,7 +123,7 @@ def read_stored(request: Json) -> tuple[Json, Json]:
         "output": data.read_declared_outputs(config.get("outputs", [])),
     }
     job |= _read_metadata(metadata) | {"labels": read_tags(metadata.get("tags", []))}
-    return job, {"workspace": metadata.get("workspace_id")}
+    return job, {"workspace": metadata.get("workspace_id"), "region": request.get("region")}
 
 
 # ---- what both have in common ---------------------------------------------------------------------------------------
@@ -210,6 +211,8 @@ def write_resources(resources: Resources) -> Json:
 
 
 def _write_share(resources: Resources) -> Json:
+    if resources.cpus is None and resources.memory is None:
+        return {}  # GPUs alone are a flavor of their own
     share = {
         "cpu_core_num": resources.cpus,
         "mem_size": None if resources.memory is None else resources.memory / _GIB,
@@ -230,8 +233,10 @@ def read_resources(resource: Json) -> Json:
         "replicas": nodes if isinstance(nodes, int) and 1 <= nodes < 2**63 else None,
         "cpus": share.get("cpu_core_num") if _is_amount(share.get("cpu_core_num")) else None,
         "memory": int(memory) if 1 <= memory < 2**63 and memory == int(memory) else None,
-        "gpus": cards if _is_amount(cards) and (cards < 1 or cards == int(cards)) else None,
     }
+    measured = found["cpus"] is not None or found["memory"] is not None
+    if measured and _is_amount(cards) and (cards < 1 or cards == int(cards)):
+        found["gpus"] = cards
     return {name: value for name, value in found.items() if value is not None}
 
 

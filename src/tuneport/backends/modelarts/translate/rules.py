@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from tuneport.backends.modelarts.translate.autosearch import CONTINUOUS, GRID
 from tuneport.backends.modelarts.translate.job import RETRIES
 from tuneport.backends.modelarts.translate.study import MODES, OPTIONS
-from tuneport.backends.modelarts.translate.values import Kind, boolean, number, whole
+from tuneport.backends.modelarts.translate.values import Kind, boolean, listed, number, whole
 from tuneport.errors import Problem
 from tuneport.model.parameters import MAX_CHOICES
 from tuneport.model.word import did_you_mean, short
@@ -51,12 +51,27 @@ def refused(request: Json, kind: str) -> list[Problem]:
         return found
     where = SEARCH[kind]
     search = at(request, where)
-    found += chain(_empty_ranges(search, where), _options(search, where))
+    found += chain(_empty_ranges(search, where), _patterns(search, where), _options(search, where))
     found += chain(_metadata(request), _program(request, kind), _parameters(request, kind))
     if kind == "job":
         found += chain(_identity(request), _environment(request), _channels(request))
         found += chain(_machines(request), _times(request), _tags(request))
     return found
+
+
+def beside(request: Json) -> list[Problem]:
+    """What makes no tags: these stand beside a job, and are no part of its schema."""
+    tags = request.get("tags", [])
+    if not isinstance(tags, list):
+        return [Problem("/tags", "must be a list of keys and values")]
+    return [
+        Problem(f"/tags/{index}", "must be an object with a text key and a text value")
+        for index, one in enumerate(tags)
+        if not isinstance(one, dict)
+        or not isinstance(one.get("key"), str)
+        or not isinstance(one.get("value") or "", str)
+        or not one.keys() <= {"key", "value"}
+    ]
 
 
 def at(request: Any, pointer: str) -> Any:
@@ -123,20 +138,19 @@ def _ranges(search: Json, where: str) -> Iterator[Problem]:
     yield from _required(search, "search_params", where)
     for one, here in _items(search, "search_params", where):
         yield from _required(one, "name", here)
-        if one.get("param_type") == "continuous" or not one.get("discrete_values"):
-            yield from _bounds(one, here, "lower_bound", "upper_bound", number)
+        values = listed(one.get("discrete_values"))
+        if one.get("param_type") == "continuous" or not (values or one.get("param_type")):
+            yield from _bounds(one, here)
             yield from _points(one, here)
-        else:
-            yield from _values(one, here)
-        if one.get("param_type") not in {None, "continuous"} and not one.get("discrete_values"):
+        elif not values:
             yield Problem(f"{here}/discrete_values", "a discrete parameter needs values")
+        else:
+            yield from _values(values, here)
     yield from _twice(_items(search, "search_params", where), "name", "searched parameter")
 
 
-def _bounds(part: Json, here: str, lower: str, upper: str, read: Callable[[Any], float | None]) -> Iterator[Problem]:
-    if part.get("param_type") not in {None, "continuous"}:
-        return
-    bounds = [(name, read(part.get(name))) for name in (lower, upper)]
+def _bounds(part: Json, here: str) -> Iterator[Problem]:
+    bounds = [(name, number(part.get(name))) for name in ("lower_bound", "upper_bound")]
     for name, value in bounds:
         if value is None:
             given = part.get(name)
@@ -145,8 +159,8 @@ def _bounds(part: Json, here: str, lower: str, upper: str, read: Callable[[Any],
             yield Problem(f"{here}/{name}", problem, hint)
     low, high = (value for _, value in bounds)
     if low is not None and high is not None and (low > high or math.isinf(float(high) - float(low))):
-        message = f"must not be above {upper}: {low} > {high}" if low > high else "the range is wider than a double"
-        yield Problem(f"{here}/{lower}", message)
+        message = f"must not be above upper_bound: {low} > {high}" if low > high else "the range is wider than a double"
+        yield Problem(f"{here}/lower_bound", message)
 
 
 def _points(part: Json, here: str) -> Iterator[Problem]:
@@ -156,10 +170,7 @@ def _points(part: Json, here: str) -> Iterator[Problem]:
         yield Problem(f"{here}/discrete_points_num", f"must be a whole number from 2, not {short(points)}")
 
 
-def _values(part: Json, here: str) -> Iterator[Problem]:
-    values = part["discrete_values"]
-    if not isinstance(values, list):
-        return
+def _values(values: list[str], here: str) -> Iterator[Problem]:
     if len(values) > MAX_CHOICES:
         yield Problem(f"{here}/discrete_values", f"{len(values)} values are more than {MAX_CHOICES}")
     seen: set[str] = set()
@@ -211,6 +222,11 @@ def _empty_ranges(search: Json, where: str) -> Iterator[Problem]:
         low, high = number(one.get("lower_bound")), number(one.get("upper_bound"))
         if low is not None and low == high:
             yield Problem(f"{here}/upper_bound", f"must be above lower_bound, {low}", "say it as a fixed parameter")
+
+
+def _patterns(search: Json, where: str) -> Iterator[Problem]:
+    for one, here in _items(search, "reward_attrs", where):
+        yield from _required(one, "regex", here)
 
 
 def _options(search: Json, where: str) -> Iterator[Problem]:
@@ -267,10 +283,17 @@ def _file_parameter(one: Json, here: str, *, grid: bool) -> Iterator[Problem]:
         if not _is_finite(value, one.get("base")):
             yield Problem(f"{here}/{name}", f"{value} is out of the range of numbers")
             return
-    if grid and not one.get("num") and bounds[0] != bounds[1]:
-        yield Problem(f"{here}/num", "a grid needs a number of points of each continuous parameter")
+    if bounds[0] != bounds[1]:
+        yield from _file_points(one.get("num"), here, grid=grid)
     if "base" in one and (is_symbolic(one["base"]) or not 0 < one["base"] != 1):
         yield Problem(f"{here}/base", f"must be a positive number other than 1, not {short(one['base'])}")
+
+
+def _file_points(count: Any, here: str, *, grid: bool) -> Iterator[Problem]:
+    if grid and not isinstance(count, int):
+        yield Problem(f"{here}/num", "a grid needs a number of points of each continuous parameter")
+    if count == 1:
+        yield Problem(f"{here}/num", "must be at least 2, not 1", "say a single value as values")
 
 
 def _is_finite(value: float, base: Any) -> bool:
@@ -352,6 +375,8 @@ def _environment(request: Json) -> Iterator[Problem]:
         here = f"{where}/{name.replace('~', '~0').replace('/', '~1')}"
         if not _VARIABLE.fullmatch(name):
             yield Problem(here, "must be a name of letters, digits and _ that does not begin with a digit", key=True)
+        if len(name) > 8192:
+            yield Problem(here, f"must have at most 8192 characters, not {len(name)}", key=True)
         if isinstance(value, str) and len(value) > 4096:
             yield Problem(here, f"must have at most 4096 characters, not {len(value)}")
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from tuneport.backends.modelarts.capabilities import VOCABULARY
-from tuneport.backends.modelarts.translate.values import Kind, boolean, kind_of, number, text, typed, whole
+from tuneport.backends.modelarts.translate.values import Kind, boolean, counted, kind_of, number, text, typed, whole
 from tuneport.engine.launch import PRINTED
 from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.study import Anneal, Bayesian, StudySpec, Tpe
@@ -130,7 +130,7 @@ def _read_range(item: Json, entry: Json) -> tuple[Json, Json]:
     if item.get("param_type") == "continuous":
         return _read_continuous(item, number(default))
     values: list[str] = item["discrete_values"]
-    numbers = [number(value) for value in values]
+    numbers = [counted(value, kind) for value in values]
     if kind in {"Integer", "Float"} and _increase(numbers):
         chosen = None if default is None else next((one for one in numbers if one == number(default)), None)
         return {"kind": "discrete", "values": numbers, "default": chosen}, {}
@@ -191,6 +191,8 @@ def read_patterns(reward_attrs: Sequence[Json]) -> dict[str, str]:
 
 DEFAULT_TRIALS: Final = 20
 """What `num_samples` is where nothing is said."""
+INITIAL_TRIALS: Final = 20
+"""What `n_initial_points` is where nothing is said: a search of no more trials than these is random."""
 
 
 class Option(NamedTuple):
@@ -208,7 +210,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
         "kappa": Option("Float", 2.5),
         "xi": Option("Float", 0.0),
     },
-    "tpe_search": {**_SHARED, "gamma": Option("Float", 0.25), "n_initial_points": Option("Integer", 20)},
+    "tpe_search": {**_SHARED, "gamma": Option("Float", 0.25), "n_initial_points": Option("Integer", INITIAL_TRIALS)},
     "anneal_search": {**_SHARED, "avg_best_idx": Option("Float", 2.0), "shrink_coef": Option("Float", 0.1)},
 }
 """The service's algorithms with their settings, first those that all have. A seed has no default: unsaid is unmeant."""
@@ -230,7 +232,7 @@ def write_algorithm(study: StudySpec, max_trials: int | None) -> tuple[str, dict
         case Anneal():
             name, said = "anneal_search", {"avg_best_idx": algorithm.average_best, "shrink_coef": algorithm.shrink}
         case _:
-            name, said = "tpe_search", {"n_initial_points": trials}
+            name, said = "tpe_search", {"n_initial_points": max(trials, INITIAL_TRIALS)}
     said["num_samples"] = trials
     if algorithm.seed is not None:
         said["seed"] = algorithm.seed
@@ -252,7 +254,7 @@ def read_algorithm(name: str, said: Mapping[str, Any]) -> Json:
                 "shrink": _within(said.get("shrink_coef"), float, 0),
             }
         case "tpe_search":
-            initial = _within(said.get("n_initial_points", 20), int, 1)
+            initial = _within(said.get("n_initial_points", INITIAL_TRIALS), int, 1)
             if initial is not None and initial >= trials:
                 found["kind"] = "random"
             else:

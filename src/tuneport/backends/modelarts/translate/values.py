@@ -40,9 +40,23 @@ def whole(value: Any) -> int | None:
     return int(read) if read is not None and read == int(read) and abs(read) < 2**63 else None
 
 
+def counted(value: Any, kind: Any) -> int | float | None:
+    """The number that a text of this kind means: of whole ones "3.0" as well is 3."""
+    read = whole(value) if kind == "Integer" else None
+    return number(value) if read is None else read
+
+
 def boolean(value: Any) -> bool | None:
     """The boolean that a text spells."""
     return _BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def listed(values: list[str] | str | None) -> list[str]:
+    """Values that a list has; replies about stored algorithms say lists as one text."""
+    if not isinstance(values, str):
+        return values or []
+    inside = values.strip("[] ")
+    return [one.strip(" '\"") for one in inside.split(",")] if inside else []
 
 
 def kind_of(values: Iterable[Scalar]) -> Kind:
@@ -69,7 +83,7 @@ def typed(value: str, kind: Any) -> Scalar:
         case "Boolean":
             read: Scalar | None = boolean(value)
         case "Integer":
-            read = number(value)
+            read = counted(value, kind)
         case "Float":
             read = number(value)
             read = read if read is None else float(read)
