@@ -26,6 +26,13 @@ def test_storage_and_identities_are_at_the_same_address(cloud):
     assert cloud.client("iam").create_role(RoleName="demo", AssumeRolePolicyDocument="{}")["Role"]["RoleName"] == "demo"
 
 
+def test_the_next_emulator_finds_nothing_of_it(reopen):
+    with reopen() as first:
+        first.client("s3", "us-east-1").create_bucket(Bucket="data-bucket")
+    with reopen() as second:
+        assert second.client("s3").list_buckets()["Buckets"] == []
+
+
 def test_services_have_what_tuning_does_not(cloud):
     assert cloud.client().list_models()["Models"] == []
     logs = cloud.client("logs")

@@ -47,6 +47,7 @@ class SageMakerDoor:
     def close(self) -> None:
         """Close it; what runs belongs to the host."""
         self._server.close()
+        self._beside.close()
 
     def _answer(self, request: Request) -> Response:
         operation = self._operation(request)

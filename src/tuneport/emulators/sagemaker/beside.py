@@ -57,6 +57,13 @@ class Beside:
             return _refusal(request, service, f"the emulator does not play this operation of {service}")
         return response
 
+    def close(self) -> None:
+        """Forget everything: moto has one state per process, which the next emulator must not find."""
+        if "_application" in vars(self):
+            from moto.moto_api._internal import moto_api_backend  # noqa: PLC0415 - an extra
+
+            moto_api_backend.reset()
+
     @cached_property
     def _application(self) -> Any:
         try:

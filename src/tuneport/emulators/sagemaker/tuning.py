@@ -12,7 +12,7 @@ from tuneport.backends.sagemaker import rules
 from tuneport.backends.sagemaker.forms import CONFIG, NAME
 from tuneport.backends.sagemaker.translate import TRANSLATOR
 from tuneport.emulators.host import Host
-from tuneport.emulators.sagemaker.shown import DELETED, JOB, TrainingJob, HyperParameterTuningJob
+from tuneport.emulators.sagemaker.shown import DELETED, JOB, HyperParameterTuningJob, TrainingJob
 from tuneport.emulators.sagemaker.wire import VALIDATION, Call, RefusedError, checked, page, validation_errors, within
 from tuneport.errors import ConflictError, RunNotFoundError, UnknownTrialError
 
@@ -89,11 +89,8 @@ class Tuning:
             document = self._host.submit(JOB, _key(call.region, name), body, job, contract="sagemaker")
         except ConflictError as error:
             raise _taken(name) from error
-        return {
-            "HyperParameterTuningJobArn": HyperParameterTuningJob(self._host, document).rendered[
-                "HyperParameterTuningJobArn"
-            ]
-        }
+        created = HyperParameterTuningJob(self._host, document)
+        return {"HyperParameterTuningJobArn": created.rendered["HyperParameterTuningJobArn"]}
 
     def _describe(self, call: Call) -> Json:
         checked(call, "DescribeHyperParameterTuningJobRequest")
