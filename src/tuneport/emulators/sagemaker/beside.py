@@ -60,7 +60,7 @@ class Beside:
     def close(self) -> None:
         """Forget everything: moto has one state per process, which the next emulator must not find."""
         if "_application" in vars(self):
-            from moto.moto_api._internal import moto_api_backend  # noqa: PLC0415 - an extra
+            from moto.moto_api._internal.models import moto_api_backend  # noqa: PLC0415 - an extra
 
             moto_api_backend.reset()
 
