@@ -112,6 +112,7 @@ EVERYTHING = job(
             {"name": "b", "uri": "efs://fs-0123456789abcdef0/b", "writable": True, "mode": "copy"},
             {"name": "c", "uri": "fsx://fs-0123456789abcdef0/c"},
             {"name": "d", "uri": "s3://demo-bucket/d", "mode": "mount"},
+            {"name": "e", "uri": "arn:aws:sagemaker:eu-west-1:aws:hub-content/public/DataSet/digits/1.0.0"},
         ],
         "output": {"uri": "s3://demo-bucket/out"},
         "resources": {
