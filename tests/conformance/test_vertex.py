@@ -11,7 +11,12 @@ _KEY = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
 
 class TestVertex(Conformance):
     backend = BACKEND
-    settings = {"image": "gcr.io/p/train:1", "machine": "n1-standard-4", "output": f"{_BUCKET}/output/"}
+    settings = {
+        "image": "gcr.io/p/train:1",
+        "machine": "n1-standard-4",
+        "output": f"{_BUCKET}/output/",
+        "service_account": "setting@p.iam.gserviceaccount.com",
+    }
     at_home = {
         "registry.example/train:1": "gcr.io/p/train:1",
         "registry.example/b:1": "gcr.io/p/b:1",

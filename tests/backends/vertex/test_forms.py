@@ -229,3 +229,13 @@ def test_a_single_trial_of_a_study_has_values_from_the_middle_of_it():
     assert args[1:] == ["--x=0.5", "--n=2", "--k=4", "--d=2", "--c=a", "--of-a=2.0"]
     assert float(args[0].removeprefix("--lr=")) == pytest.approx(1e-3)
     assert "studySpec" not in said
+
+
+@pytest.mark.parametrize(
+    "member", ["hyperparameterTuningJob", "hyperparameter_tuning_job", "trainingPipeline", "custom_job"]
+)
+def test_requests_of_the_sdk_are_told_what_to_take(member):
+    with pytest.raises(PayloadError) as caught:
+        TRANSLATOR.read({"parent": "projects/p/locations/l", member: PLAIN})
+    (problem,) = caught.value.problems
+    assert (problem.pointer, problem.hint) == (f"/{member}", f"take what stands at '{member}'")

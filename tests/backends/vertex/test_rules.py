@@ -3,6 +3,7 @@
 import pytest
 
 from tuneport.backends.vertex import BACKEND
+from tuneport.backends.vertex.forms import DEFINITIONS, TUNING_TASK
 from tuneport.errors import PayloadError
 
 from .documents import GONE, POOL, SPACE, child, choice, discrete, double, integer, plain, space
@@ -30,6 +31,46 @@ def pools(*machines, replicas="1", **trial):
         for machine in machines
     ]
     return plain(trialJobSpec={"workerPoolSpecs": made, **trial})
+
+
+def pipeline(**members):
+    return {
+        "displayName": "plain",
+        "trainingTaskDefinition": DEFINITIONS + TUNING_TASK,
+        "trainingTaskInputs": plain(displayName=GONE),
+        **members,
+    }
+
+
+def reserved(**affinity):
+    return gpus("NVIDIA_L4") | {"reservationAffinity": affinity}
+
+
+def peered(domain):
+    peering = {"domain": domain, "targetProject": "p", "targetNetwork": "n"}
+    return plain(trialJobSpec__pscInterfaceConfig={"networkAttachment": "a", "dnsPeeringConfigs": [peering]})
+
+
+def mounted(path):
+    mount = {"server": "10.0.0.2", "path": path, "mountPoint": "data"}
+    return plain(trialJobSpec__workerPoolSpecs__0__nfsMounts=[mount])
+
+
+def safe(fraction):
+    safety = {"metricId": "heat", "goal": "MINIMIZE", "safetyConfig": {"desiredMinSafeTrialsFraction": fraction}}
+    return plain(studySpec__metrics=[{"metricId": "loss", "goal": "MINIMIZE"}, safety])
+
+
+def split(*fractions):
+    shares = dict(zip(("trainingFraction", "validationFraction", "testFraction"), fractions, strict=True))
+    return pipeline(inputDataConfig={"datasetId": "1", "fractionSplit": shares})
+
+
+TRACKED = {
+    "trialJobSpec__tensorboard": "projects/p/locations/l/tensorboards/1",
+    "trialJobSpec__serviceAccount": "t@p.iam.gserviceaccount.com",
+    "trialJobSpec__baseOutputDirectory": {"outputUriPrefix": "gs://b"},
+}
 
 
 def gpus(kind, count=1):
@@ -164,14 +205,59 @@ MALFORMED = {
     "no packages": (package(), package(packageUris=[]), f"{POOL}/pythonPackageSpec/packageUris"),
     "no machine": (plain(), plain(trialJobSpec__workerPoolSpecs__0__machineSpec=GONE), f"{POOL}/machineSpec"),
     "a short name": (
-        plain(trialJobSpec__tensorboard="projects/p/locations/l/tensorboards/1"),
-        plain(trialJobSpec__tensorboard="1"),
+        plain(**TRACKED),
+        plain(**TRACKED | {"trialJobSpec__tensorboard": "1"}),
         "/trialJobSpec/tensorboard",
     ),
 }
 
 REFUSED = {
     "name": (plain(displayName="é" * 128), plain(displayName="é" * 129), "/displayName"),
+    "no name": (plain(displayName="a"), plain(displayName=""), "/displayName"),
+    "no key": (
+        plain(encryptionSpec={"kmsKeyName": "k"}),
+        plain(encryptionSpec={"kmsKeyName": ""}),
+        "/encryptionSpec/kmsKeyName",
+    ),
+    "model id": (pipeline(modelId="_" + "9" * 62), pipeline(modelId="_" + "9" * 63), "/modelId"),
+    "model id with a digit first": (pipeline(modelId="a9"), pipeline(modelId="9a"), "/modelId"),
+    "data of two kinds": (
+        pipeline(inputDataConfig={"datasetId": "1", "savedQueryId": "2"}),
+        pipeline(inputDataConfig={"datasetId": "1", "savedQueryId": "2", "annotationSchemaUri": "gs://b/s"}),
+        "/inputDataConfig/savedQueryId",
+    ),
+    "parts of data": (split(0.8, 0.1, 0.1), split(0.8, 0.1, 0.2), "/inputDataConfig/fractionSplit"),
+    "safe trials": (
+        safe(1),
+        safe(1.5),
+        "/studySpec/metrics/1/safetyConfig/desiredMinSafeTrialsFraction",
+    ),
+    "curves without an account": (
+        plain(**TRACKED),
+        plain(**TRACKED | {"trialJobSpec__serviceAccount": None}),
+        "/trialJobSpec/tensorboard",
+    ),
+    "curves without a place": (
+        plain(**TRACKED),
+        plain(**TRACKED | {"trialJobSpec__baseOutputDirectory": None}),
+        "/trialJobSpec/tensorboard",
+    ),
+    "a relative export": (mounted("/data"), mounted("data"), f"{POOL}/nfsMounts/0/path"),
+    "a domain without its dot": (
+        peered("a.internal."),
+        peered("a.internal"),
+        "/trialJobSpec/pscInterfaceConfig/dnsPeeringConfigs/0/domain",
+    ),
+    "a reservation without a name": (
+        pools(reserved(reservationAffinityType="SPECIFIC_RESERVATION", key="k", values=["v"])),
+        pools(reserved(reservationAffinityType="SPECIFIC_RESERVATION", key="k")),
+        f"{POOL}/machineSpec/reservationAffinity",
+    ),
+    "queued and reserved": (
+        pools(reserved(reservationAffinityType="NO_RESERVATION"), scheduling=LONG_FLEX),
+        pools(reserved(reservationAffinityType="ANY_RESERVATION"), scheduling=LONG_FLEX),
+        f"{POOL}/machineSpec/reservationAffinity",
+    ),
     "label key": (plain(labels={"a" * 64: ""}), plain(labels={"a" * 65: ""}), f"/labels/{'a' * 65}"),
     "label key in capitals": (plain(labels={"é-_1": ""}), plain(labels={"A": ""}), "/labels/A"),
     "label value": (plain(labels={"a": "b" * 64}), plain(labels={"a": "b" * 65}), "/labels/a"),
@@ -271,6 +357,11 @@ def test_what_the_service_refuses_is_told(rule):
     assert TRANSLATOR.problems(reading.request, reading.form) == []
     reading = TRANSLATOR.read(wrong)
     assert [problem.pointer for problem in TRANSLATOR.problems(reading.request, reading.form)] == [place]
+
+
+def test_texts_are_quoted_once():
+    (problem,) = TRANSLATOR.problems(TRANSLATOR.read(plain(labels={"a": "B"})).request, "job")
+    assert problem.message.endswith("unlike 'B'")
 
 
 def test_all_is_told_at_once():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+import tuneport as tp
 from tuneport import exchange
 from tuneport.backends.vertex import BACKEND, forms
 from tuneport.backends.vertex.study import DEEPEST, MOST_SPECS, duration, seconds
@@ -404,3 +405,55 @@ def test_names_that_no_job_can_have_are_kept(name):
 def test_curves_with_every_word_come_back():
     rule = CurveStopping(model="convex", max_steps=9, min_steps=1, use_elapsed=True)
     assert back(job(study__early_stopping=rule.model_dump())).study.early_stopping == rule
+
+
+@pytest.mark.parametrize(("said", "meant"), [(1.4, 1), (2, 2.5), (9, 2.5), (2.5, 2.5)])
+def test_defaults_between_listed_numbers_are_the_nearest_of_them(said, meant):
+    document = space({"parameterId": "x", "discreteValueSpec": {"values": [1, 2.5], "defaultValue": said}})
+    imported = tp.import_job(document, "vertex")
+    assert imported.job.study.parameters[0].default == meant
+    assert tp.translate(imported.job, "vertex").payload == document
+
+
+def test_children_of_unknown_values_are_kept_until_these_are_known():
+    below = [child(["a", "${B}"], double("x")), child(["${C}"], double("y"))]
+    document = space(choice("c", "a", "${C}", children=[*below, child(["${D}"], double("z"))]))
+    imported = tp.import_job(document, "vertex")
+    conditions = {one.name: one.when.values for one in imported.job.study.parameters if one.when is not None}
+    assert conditions == {"x": ("a",), "y": ("${C}",)}
+    assert tp.translate(imported.job, "vertex").payload == document
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"maxTrialCount": "${N}"},
+        {"studySpec__algorithm": "${A}"},
+        {"studySpec__metrics__0__goal": "${G}"},
+        {"studySpec__parameters__0__doubleValueSpec__maxValue": "${M}"},
+        {"trialJobSpec__scheduling": {"timeout": "${T}"}},
+    ],
+)
+def test_symbols_that_a_search_depends_on_are_not_left_behind_in_silence(changes):
+    moved = tp.migrate(plain(**changes), "vertex", "sagemaker")
+    stays = [one.fidelity.value for one in moved.report.fields if one.pointer.startswith("/native/vertex")]
+    assert stays == ["unsupported"]
+
+
+def test_what_the_machine_has_is_no_approximation():
+    spec = {"image": "gcr.io/p/t:1", "resources": {"machine": "n1-standard-4", "cpus": 4, "memory": "8GiB"}}
+    report = tp.translate(job(trial=spec), "vertex").report
+    assert {one.pointer: one.fidelity.value for one in report.fields} == {
+        "/trial/resources/cpus": "emulated",
+        "/trial/resources/memory": "emulated",
+    }
+
+
+def test_buckets_are_found_by_the_trainers_module_alone():
+    spec = {
+        "image": "gcr.io/p/t:1",
+        "resources": {"machine": "n1-standard-4"},
+        "inputs": [{"name": "a", "uri": "gs://b/a"}],
+    }
+    (field,) = tp.translate(job(trial=spec), "vertex").report.fields
+    assert (field.pointer, field.fidelity.value, field.by) == ("/trial/inputs/0/uri", "emulated", "tuneport_trial")

@@ -49,7 +49,12 @@ NEEDS = (
 )
 
 MATERIAL = (
-    "/studySpec/metrics/*/safetyConfig",
+    "/maxTrialCount",
+    "/parallelTrialCount",
+    "/maxFailedTrialCount",
+    "/studySpec/metrics",
+    "/studySpec/parameters",
+    "/studySpec/algorithm",
     "/trialJobSpec/workerPoolSpecs/[1]",
     "/trialJobSpec/workerPoolSpecs/[2]",
     "/trialJobSpec/workerPoolSpecs/[3]",
@@ -58,6 +63,7 @@ MATERIAL = (
     "/trialJobSpec/workerPoolSpecs/*/nfsMounts",
     "/trialJobSpec/workerPoolSpecs/*/lustreMounts",
     "/trialJobSpec/scheduling/strategy",
+    "/trialJobSpec/scheduling/timeout",
     "/trialJobSpec/pscInterfaceConfig",
     "/trialJobSpec/reservedIpRanges",
     "/trialJobSpec/models",
@@ -65,7 +71,8 @@ MATERIAL = (
     "/modelToUpload",
     "/parentModel",
 )
-"""Thresholds of metrics, further pools, odd machines and packages, queued capacity, networks, data sets, and models."""
+"""Symbols for what is searched and for limits, thresholds of metrics, further pools, odd machines and packages, queued
+capacity, networks, data sets, and models."""
 
 _INERT = "the API takes it, but Google does not say that tuning jobs follow it"
 _STAND_IN = f"sent as the median rule: {_INERT}"
@@ -74,7 +81,8 @@ _UPLOAD = "upload it and give its gs:// uri"
 _NO_OPTIONS = "the service chooses them itself"
 _DEFAULT_SEARCH = "sent as the service's own Bayesian optimisation"
 _OWN_NETWORK = "a job joins one peered network as a whole"
-_MACHINE = "machines come by their type; the job's machine has at least that"
+_BY_MACHINE = "the machine type"
+_MACHINE = "machines come by their type, and jobs cannot say what they need of one"
 _TRIAL = "tuneport_trial"
 _STEPS = "sent as a list of numbers, which means the same, or as a range if they are more than 1000"
 
@@ -192,7 +200,9 @@ _PROGRAM: Mapping[Feature, Support] = {
         instead=_UPLOAD,
         evidence="Cloud Storage as a mounted file system",
     ),
-    F.TRIAL_INPUTS_REMOTE: exact("buckets are mounted at /gcs", evidence="Cloud Storage as a mounted file system"),
+    F.TRIAL_INPUTS_REMOTE: emulated(
+        _TRIAL, "file systems and buckets are mounted, and data_dir finds them", evidence="CustomJobSpec has no inputs"
+    ),
     F.TRIAL_INPUTS_FORMAT: dropped("trials are not told of formats", evidence="CustomJobSpec"),
     F.TRIAL_INPUTS_MODE: approximated("all data is mounted", evidence="Cloud Storage as a mounted file system"),
     F.TRIAL_INPUTS_SHARDED: approximated(
@@ -238,9 +248,9 @@ _REST: Mapping[Feature, Support] = {
     F.RESOURCES_GPUS: exact(evidence="MachineSpec.acceleratorCount"),
     F.RESOURCES_GPU_SHARE: approximated("trials get whole GPUs", evidence="MachineSpec.acceleratorCount: int32"),
     F.RESOURCES_GPU_TYPE: exact(evidence="MachineSpec.acceleratorType"),
-    F.RESOURCES_GPU_MEMORY: approximated(_MACHINE, evidence="MachineSpec"),
-    F.RESOURCES_CPUS: approximated(_MACHINE, evidence="MachineSpec"),
-    F.RESOURCES_MEMORY: approximated(_MACHINE, evidence="MachineSpec"),
+    F.RESOURCES_GPU_MEMORY: emulated(_BY_MACHINE, _MACHINE, evidence="MachineSpec"),
+    F.RESOURCES_CPUS: emulated(_BY_MACHINE, _MACHINE, evidence="MachineSpec"),
+    F.RESOURCES_MEMORY: emulated(_BY_MACHINE, _MACHINE, evidence="MachineSpec"),
     F.RESOURCES_DISK: exact("100 GB at least", evidence="DiskSpec.bootDiskSizeGb"),
     F.RESOURCES_REPLICAS: exact("the first pool has one, a second one the others", evidence="Distributed training"),
     F.RESOURCES_MACHINE: exact(evidence="MachineSpec.machineType"),

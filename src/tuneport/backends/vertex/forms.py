@@ -67,7 +67,7 @@ def tunes(form: str) -> bool:
 
 
 def _plain(key: object) -> str:
-    return key.replace("_", "").lower() if isinstance(key, str) and len(key) < 100 else ""
+    return key.replace("_", "").replace("-", "").lower() if isinstance(key, str) and len(key) < 100 else ""
 
 
 def _member(document: Json, name: str) -> tuple[str, Any] | None:
@@ -95,6 +95,8 @@ def _recognised(document: Json) -> tuple[Carrier, bool]:
             return kind, "_" in found[0]
     if several := next(filter(None, (_member(document, name) for name in _LISTS)), None):
         raise _refusal(f"/{several[0]}", "is a list of jobs", "take one of its items")
+    if carried := next(filter(None, (_member(document, name.removesuffix("s")) for name in _LISTS)), None):
+        raise _refusal(f"/{carried[0]}", "is carried by something else", f"take what stands at '{carried[0]}'")
     known = "a HyperparameterTuningJob (studySpec), a TrainingPipeline (trainingTaskDefinition), a CustomJob (jobSpec)"
     raise _refusal("", "this is no document of Vertex AI that describes trials", f"known are {known}")
 

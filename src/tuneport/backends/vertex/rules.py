@@ -6,6 +6,7 @@ Symbols are passed over: nobody knows yet what they stand for. No most of trials
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left
 from collections import defaultdict
@@ -45,7 +46,9 @@ FLEX_GPUS = {
     "NVIDIA_B200",
 }
 
+_RESERVED = {"ANY_RESERVATION", "SPECIFIC_RESERVATION"}
 _SPACE = re.compile(r"\s")
+_MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 _LOG_SCALES = {"UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE"}
 
 
@@ -62,9 +65,11 @@ def malformed(request: Json) -> Found:
 def refused(request: Json) -> Found:
     """What the service refuses besides."""
     yield from _heading(request)
+    yield from _pipeline(request)
     if "studySpec" in request:
         yield from _failures(request)
         yield from _values(request)
+        yield from _safety(request)
     for rule in _TRIAL_RULES:
         yield from rule(request.get("trialJobSpec", {}))
 
@@ -82,13 +87,13 @@ def _metrics(metrics: Sequence[Json]) -> Found:
         name = metric["metricId"]
         yield from _identifier(f"{here}/{index}/metricId", name)
         if name in seen:
-            yield Problem(f"{here}/{index}/metricId", f"'{short(name)}' is there already")
+            yield Problem(f"{here}/{index}/metricId", f"{short(name)} is there already")
         seen.add(name)
 
 
 def _identifier(place: str, name: str) -> Found:
     if not name or _SPACE.search(name):
-        yield Problem(place, f"must be a name without white space, not '{short(name)}'")
+        yield Problem(place, f"must be a name without white space, not {short(name)}")
 
 
 def _space(request: Json) -> Found:
@@ -99,7 +104,7 @@ def _space(request: Json) -> Found:
         yield from _identifier(f"{place}/parameterId", spec["parameterId"])
         members = [member for member in VALUE_SPECS if member in spec]
         if not members:
-            yield Problem(place, f"'{short(spec['parameterId'])}' needs one of {', '.join(VALUE_SPECS)}")
+            yield Problem(place, f"{short(spec['parameterId'])} needs one of {', '.join(VALUE_SPECS)}")
         for member in members:
             yield from _VALUE_RULES[member](f"{place}/{member}", spec[member], spec.get("scaleType"))
             if grid and member == "doubleValueSpec":
@@ -154,7 +159,7 @@ def _categorical(place: str, values: Json, _: str | None) -> Found:
     seen = set()
     for index, value in enumerate(values["values"]):
         if value in seen:
-            yield Problem(f"{place}/values/{index}", f"'{short(value)}' is listed twice")
+            yield Problem(f"{place}/values/{index}", f"{short(value)} is listed twice")
         seen.add(value)
 
 
@@ -191,7 +196,7 @@ def _parents_values(place: str, values: Sequence[Any], parent: Json) -> Found:
     possible = _possible(parent)
     for index, value in enumerate(values):
         if not is_symbolic(value) and not possible(value):
-            yield Problem(f"{place}/{index}", f"'{short(parent['parameterId'])}' is never {short(value)}")
+            yield Problem(f"{place}/{index}", f"{short(parent['parameterId'])} is never {short(value)}")
 
 
 def _possible(parent: Json) -> Callable[[Any], bool]:
@@ -251,7 +256,7 @@ def _subtree(place: str, spec: Json) -> tuple[dict[str, str], list[Problem]]:
 def _clashes(names: dict[str, str], taken: dict[str, str]) -> Found:
     for name in names.keys() & taken.keys():
         hint = "rename one, or give them conditions that cannot hold together"
-        yield Problem(names[name], f"'{short(name)}' is also at {taken[name]}, and both can be there at once", hint)
+        yield Problem(names[name], f"{short(name)} is also at {taken[name]}, and both can be there at once", hint)
 
 
 def _counts(request: Json) -> Found:
@@ -289,7 +294,7 @@ def _machines_and_experiments(trial: Json) -> Found:
         name = trial.get(member, "projects/")
         if not name.startswith("projects/") and not is_symbolic(name):
             hint = "such as projects/P/locations/R/…"
-            yield Problem(f"/trialJobSpec/{member}", f"must be a resource's full name, not '{short(name)}'", hint)
+            yield Problem(f"/trialJobSpec/{member}", f"must be a resource's full name, not {short(name)}", hint)
 
 
 # ---- names, labels, numbers of trials -------------------------------------------------------------------------------
@@ -299,14 +304,16 @@ _LABEL = re.compile(r"[\w-]*")
 
 def _heading(request: Json) -> Found:
     name = request.get("displayName", "")
-    if len(name) > LONGEST_NAME:
-        yield Problem("/displayName", f"must have at most {LONGEST_NAME} characters, not {len(name)}")
+    if not 0 < len(name) <= LONGEST_NAME:
+        yield Problem("/displayName", f"must have 1 to {LONGEST_NAME} characters, not {len(name)}")
+    if request.get("encryptionSpec", {}).get("kmsKeyName") == "":
+        yield Problem("/encryptionSpec/kmsKeyName", "names no key")
     for key, value in request.get("labels", {}).items():
         place = pointer(("labels", key))
         if not key or not _is_label(key):
-            yield Problem(place, f"the key {_LABELS}, unlike '{short(key)}'", key=True)
+            yield Problem(place, f"the key {_LABELS}, unlike {short(key)}", key=True)
         if not is_symbolic(value) and not _is_label(value):
-            yield Problem(place, f"the value {_LABELS}, unlike '{short(value)}'")
+            yield Problem(place, f"the value {_LABELS}, unlike {short(value)}")
 
 
 _LABELS = f"must have lowercase letters, digits, '_' and '-' only, at most {LONGEST_LABEL} of them"
@@ -314,6 +321,20 @@ _LABELS = f"must have lowercase letters, digits, '_' and '-' only, at most {LONG
 
 def _is_label(text: str) -> bool:
     return len(text) <= LONGEST_LABEL and text == text.lower() and _LABEL.fullmatch(text) is not None
+
+
+def _pipeline(request: Json) -> Found:
+    """What only a TrainingPipeline says: which data is split how, and what the model is called."""
+    model, data = request.get("modelId", "${}"), request.get("inputDataConfig", {})
+    if not is_symbolic(model) and not _MODEL_ID.fullmatch(model):
+        yield Problem("/modelId", "must be 1 to 63 of a-z, 0-9, '_' and '-', and begin with a letter or '_'")
+    if "savedQueryId" in data and "annotationSchemaUri" in data:
+        yield Problem("/inputDataConfig/savedQueryId", "does not go with annotationSchemaUri")
+    for split in ("fractionSplit", "timestampSplit", "stratifiedSplit"):
+        shares = (number(data.get(split, {}).get(f"{part}Fraction")) for part in ("training", "validation", "test"))
+        total = math.fsum(share for share in shares if share is not None)
+        if total > 1:
+            yield Problem(f"/inputDataConfig/{split}", f"fractions must add up to 1 at most, not {total}")
 
 
 def _failures(request: Json) -> Found:
@@ -333,6 +354,14 @@ def _values(request: Json) -> Found:
         known = [value for value in listed if number(value) is not None]
         if any(0 < b - a < LEAST_GAP for a, b in pairwise(known)):
             yield Problem(f"{place}/discreteValueSpec/values", f"neighbours must be {LEAST_GAP} apart")
+
+
+def _safety(request: Json) -> Found:
+    for index, metric in enumerate(request["studySpec"]["metrics"]):
+        fraction = number(metric.get("safetyConfig", {}).get("desiredMinSafeTrialsFraction"))
+        if fraction is not None and not 0 <= fraction <= 1:
+            place = f"/studySpec/metrics/{index}/safetyConfig/desiredMinSafeTrialsFraction"
+            yield Problem(place, f"must be from 0 to 1, not {fraction}")
 
 
 # ---- the trial ------------------------------------------------------------------------------------------------------
@@ -363,6 +392,10 @@ def _machines(trial: Json) -> Found:
             yield Problem(f"{place}/machineSpec/{there}", "acceleratorType and acceleratorCount go together")
         if machine.get("gpuPartitionSize") and whole(machine.get("acceleratorCount")) not in {1, None}:
             yield Problem(f"{place}/machineSpec/acceleratorCount", "must be 1 with gpuPartitionSize")
+        affinity = machine.get("reservationAffinity", {})
+        is_named = "key" in affinity and "values" in affinity
+        if affinity.get("reservationAffinityType") == "SPECIFIC_RESERVATION" and not is_named:
+            yield Problem(f"{place}/machineSpec/reservationAffinity", "SPECIFIC_RESERVATION needs key and values")
         size = whole(pool.get("diskSpec", {}).get("bootDiskSizeGb"))
         if size is not None and not DISK_SIZES[0] <= size <= DISK_SIZES[1]:
             least, most = DISK_SIZES
@@ -389,10 +422,29 @@ def _programs(trial: Json) -> Found:
             yield Problem(f"{here}/env", f"{len(variables)} variables; {MOST_VARIABLES} are taken")
         for index, variable in enumerate(variables):
             if not is_symbolic(variable["name"]) and not VARIABLE.fullmatch(variable["name"]):
-                yield Problem(f"{here}/env/{index}/name", f"must be a C identifier, not '{short(variable['name'])}'")
+                yield Problem(f"{here}/env/{index}/name", f"must be a C identifier, not {short(variable['name'])}")
         packages = program.get("packageUris", ())
         if len(packages) > MOST_PACKAGES:
             yield Problem(f"{here}/packageUris", f"{len(packages)} packages; {MOST_PACKAGES} are taken")
+
+
+def _tracking(trial: Json) -> Found:
+    for member in ("serviceAccount", "baseOutputDirectory"):
+        if "tensorboard" in trial and member not in trial:
+            yield Problem("/trialJobSpec/tensorboard", f"needs a {member} as well")
+
+
+def _networks(trial: Json) -> Found:
+    for place, pool in _pools(trial):
+        for index, mount in enumerate(pool.get("nfsMounts", ())):
+            path = mount["path"]
+            if not is_symbolic(path) and not path.startswith("/"):
+                yield Problem(f"{place}/nfsMounts/{index}/path", f"must begin with '/', unlike {short(path)}")
+    for index, peering in enumerate(trial.get("pscInterfaceConfig", {}).get("dnsPeeringConfigs", ())):
+        domain = peering["domain"]
+        if not is_symbolic(domain) and not domain.endswith("."):
+            place = f"/trialJobSpec/pscInterfaceConfig/dnsPeeringConfigs/{index}/domain"
+            yield Problem(place, f"must end with '.', unlike {short(domain)}")
 
 
 def _flexible(trial: Json) -> Found:
@@ -408,8 +460,18 @@ def _flexible(trial: Json) -> Found:
         kind = machine.get("acceleratorType", "none")
         if kind not in FLEX_GPUS and not is_symbolic(kind):
             yield Problem(f"{place}/machineSpec/acceleratorType", f"FLEX_START is for {', '.join(sorted(FLEX_GPUS))}")
+        if machine.get("reservationAffinity", {}).get("reservationAffinityType") in _RESERVED:
+            yield Problem(f"{place}/machineSpec/reservationAffinity", "FLEX_START takes no reservations")
         if machine != machines[0][1]:
             yield Problem(f"{place}/machineSpec", "all pools must have the same machines with FLEX_START")
 
 
-_TRIAL_RULES: Sequence[Callable[[Json], Found]] = (_number_of_pools, _machines, _tpus, _programs, _flexible)
+_TRIAL_RULES: Sequence[Callable[[Json], Found]] = (
+    _number_of_pools,
+    _machines,
+    _tpus,
+    _programs,
+    _tracking,
+    _networks,
+    _flexible,
+)

@@ -52,7 +52,7 @@ _STATES: Mapping[str, tuple[RunState, RunReason | None]] = {
 _STATES_RENDERED = {state: name for name, (state, _) in reversed(list(_STATES.items()))}
 _CODES = {RunState.STOPPED: 1, RunState.FAILED: 13}
 """google.rpc.Code of a job that ended badly: CANCELLED, INTERNAL."""
-_MESSAGES = {RunState.STOPPED: "CANCELED", RunState.FAILED: "the job failed"}
+_MESSAGES = {RunState.STOPPED: "CANCELED", RunState.FAILED: "failed"}
 
 _TRIAL_STATES = {
     "REQUESTED": TrialState.REQUESTED,
@@ -128,9 +128,7 @@ def _asked_for(said: Json, described: Json) -> tuple[tuple[Objective, ...], dict
 
 def _error(result: StudyResult) -> Json | None:
     code = _CODES.get(result.state)
-    return (
-        None if code is None else {"code": code, "message": result.message or ("CANCELED" if code == 1 else "failed")}
-    )
+    return None if code is None else {"code": code, "message": result.message or _MESSAGES[result.state]}
 
 
 # ---- trials ---------------------------------------------------------------------------------------------------------

@@ -134,6 +134,8 @@ def _read_parameter(spec: Json) -> Json | None:
     if name != "categorical":
         found["scale"] = _SCALES_READ.get(spec.get("scaleType", ""), "auto")
     default = kind.read(values.get("defaultValue"))
+    if name == "discrete" and default is not None and default not in found["values"]:
+        default = min(found["values"], key=lambda value: abs(value - default))  # as the service rounds it
     return found if default is None else found | {"default": default}
 
 
@@ -184,16 +186,19 @@ def read_space(specs: Sequence[Json]) -> list[Json]:
         found.append(parameter | when)
         origins.append(origin)
         for conditional in reversed(spec.get("conditionalParameterSpecs", ())):
-            if values := _read_condition(conditional):
+            if values := _read_condition(conditional, spec):
                 below = {"when": {"parameter": spec["parameterId"], "values": values}}
                 waiting.append((conditional["parameterSpec"], below, len(found)))
     return _united(found, origins)
 
 
-def _read_condition(conditional: Json) -> list[Any]:
+def _read_condition(conditional: Json, parent: Json) -> list[Any]:
+    """Values of the parent; a symbol is one only if it is listed there."""
+    listed = parent.get("categoricalValueSpec", {}).get("values", ())
     for member, kind in CONDITIONS.items():
         if member in conditional:
-            return [value for value in map(_KINDS[kind].read, conditional[member]["values"]) if value is not None]
+            known = [one for one in conditional[member]["values"] if not is_symbolic(one) or one in listed]
+            return [_KINDS[kind].read(value) for value in known]
     return []
 
 
