@@ -224,6 +224,7 @@ class _Vertex(_NoHost):
 
     name = "vertex"
     kept = 100
+    mounts = ("/mnt/nfs/", "/mnt/lustre/")
 
     def __init__(self) -> None:
         super().__init__()
@@ -254,6 +255,13 @@ class _Vertex(_NoHost):
 
     def model_dir(self) -> str:
         return _mounted(os.environ.get("AIP_MODEL_DIR") or super().model_dir())
+
+    def data_dir(self, name: str) -> str:
+        if name not in _json_variable("TUNEPORT_INPUTS"):
+            for place in self.mounts:
+                if os.path.isdir(place + name):
+                    return place + name
+        return super().data_dir(name)
 
 
 class _SageMaker(_NoHost):

@@ -319,6 +319,18 @@ def test_vertex_places_in_buckets_are_mounted(vertex, monkeypatch):
     assert made == ["/gcs/bucket/7/model/", "/gcs/bucket/7/checkpoints/"]
 
 
+def test_vertex_mounts_are_found_by_their_names(vertex, monkeypatch):
+    there = {"/mnt/nfs/train", "/mnt/nfs/test", "/mnt/lustre/train", "/mnt/lustre/cache"}
+    monkeypatch.setattr("os.path.isdir", lambda path: path in there)
+    monkeypatch.setenv("TUNEPORT_INPUTS", '{"test": "gs://bucket/test"}')
+    monkeypatch.setattr("sys.argv", ["train.py", "--train=0.8"])  # a parameter of that name
+    assert trial.data_dir("train") == "/mnt/nfs/train"
+    assert trial.data_dir("cache") == "/mnt/lustre/cache"
+    assert trial.data_dir("test") == "/gcs/bucket/test"
+    with pytest.raises(LookupError):
+        trial.data_dir("other")
+
+
 # SageMaker
 
 
