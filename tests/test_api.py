@@ -117,11 +117,13 @@ def test_more_at_once_than_exists_is_a_problem_with_a_way_out() -> None:
         tp.run(crowded, settings={"gpus": 2})
 
 
-def test_another_backend_is_one_word_and_a_clear_error_for_now() -> None:
-    with pytest.raises(errors.BackendNotFoundError, match="local"):
+def test_another_backend_is_one_word_and_what_it_lacks_is_told_before_anything_is_sent() -> None:
+    with pytest.raises(errors.JobError, match="cannot run on vertex") as caught:
         tp.run(job(), on="vertex")
-    with pytest.raises(errors.BackendNotFoundError):
-        tp.attach("sagemaker:eu-west-1/my-job")
+    assert {"/trial/image", "/trial/resources/machine"} <= {problem.pointer for problem in caught.value.problems}
+    assert tp.attach("sagemaker:eu-west-1/my-job").ref == "sagemaker:eu-west-1/my-job"
+    with pytest.raises(errors.BackendNotFoundError, match="azure"):
+        tp.attach("azure:eu-west-1/my-job")
 
 
 @pytest.mark.parametrize("contract", ["local", "vertex", "sagemaker", "modelarts"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -125,9 +125,13 @@ def refusals(job: TuningJob, on: str, *, settings: Mapping[str, Any] | Word | No
         for field in translated.report.fields
         if field.fidelity is Fidelity.UNSUPPORTED
     ]
-    known = {problem.pointer for problem in unsupported}
-    limits = [problem for problem in screen(job, backend.capabilities) if problem.pointer not in known]
-    return [*unsupported, *limits, *blamed(job, refused)]
+    screened = [problem for problem in screen(job, backend.capabilities) if not _told(problem, unsupported)]
+    return [*unsupported, *screened, *blamed(job, refused)]
+
+
+def _told(problem: Problem, others: Sequence[Problem]) -> bool:
+    """Whether one of the others is about the same place, or about a part of it."""
+    return any(f"{other.pointer}/".startswith(f"{problem.pointer}/") for other in others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,13 @@ def test_logs(desk, finished):
 
 
 def test_logs_of_a_running_trial_are_followed_to_its_end(desk):
-    process = desk.start("run", desk.job("import time; print('a', flush=True); time.sleep(1.5); print('b')"), "-q")
+    waits = "import os, time; print('a', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.05)\nprint('b')"
+    process = desk.start("run", desk.job(waits), "-q")
     ref = desk.until_running()
     watching = desk.start("logs", ref, "1", "-f")
     assert watching.stdout.readline() == "a\n"
     assert watching.poll() is None
+    (desk.folder / "go").touch()
     assert desk.end(watching).out == "b\n"
     assert desk.end(process).status == 9
 
