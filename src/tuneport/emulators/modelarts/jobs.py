@@ -222,7 +222,7 @@ class Jobs:
 
     def _status(self, document: Document) -> Json:
         result = self._result(document)
-        status: Json = STATUS.render(result)["status"]
+        status: Json = STATUS.render(result.model_copy(update={"trials": ()}))["status"]  # tables take their time
         if result.state is RunState.PENDING and self._host.phase(document) == "creating":
             status |= {"phase": "Creating", "secondary_phase": "Creating"}
         starts = [one.started for one in result.trials if one.started is not None]
