@@ -79,7 +79,7 @@ def test_the_list_of_trials():
     assert result.objectives == (maximize("acc"), minimize("loss"))
     assert (result.created, result.ended) == (1636515222.282, 1636515245.5)
     first, second = result.trials
-    assert (first.id, first.state, first.links) == (1, TrialState.SUCCEEDED, {"trial_id": "ae544174"})
+    assert (first.id, first.state, first.links) == (1, TrialState.SUCCEEDED, {"trial": "ae544174"})
     assert first.parameters == {"batch_size": 32, "learning_rate": 0.055}
     assert first.final_measurement == Measurement(metrics={"acc": 0.0625, "loss": 0.0754}, step=2, elapsed=19.5)
     assert (second.id, second.parameters["batch_size"]) == (2, 16)
@@ -232,8 +232,8 @@ def result(state=RunState.SUCCEEDED):
         reason=RunReason.COMPLETED,
         objectives=(maximize("acc"), minimize("loss")),
         trials=(
-            Trial(id=1, parameters={"lr": 1e-05, "opt": "sgd", "on": True}, links={"trial_id": "ae544174"}, **done),
-            Trial(id=2, parameters={"lr": 0.1}, links={"trial_id": "ae548666"}, state=TrialState.FAILED),
+            Trial(id=1, parameters={"lr": 1e-05, "opt": "sgd", "on": True}, links={"trial": "ae544174"}, **done),
+            Trial(id=2, parameters={"lr": 0.1}, links={"trial": "ae548666"}, state=TrialState.FAILED),
         ),
         created=1000.0,
         ended=2000.0,

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import tuneport
 from tuneport import exchange
 from tuneport.backends.modelarts import BACKEND, ModelArtsSettings
 from tuneport.backends.modelarts.translate import TRANSLATOR
@@ -732,6 +733,43 @@ def test_boxes_by_hand_that_make_no_request_are_told_not_tripped_over(form, part
     one = job(native={"modelarts": box}, trial__resources={"machine": "modelarts.vm.cpu.8u"})
     made = exchange.translate(one, BACKEND, ModelArtsSettings(), form=form)
     assert TRANSLATOR.problems(made.request, form)
+
+
+@pytest.mark.parametrize(
+    ("form", "changes"),
+    [
+        ("job", {"/algorithm/parameters/0/constraint/type": "Integer"}),
+        ("algorithm", {"/job_config/parameters/0/constraint/type": "Integer"}),
+        ("algorithm", {"/job_config/outputs": [{"name": "train_url"}, {"name": "plots"}]}),
+        ("algorithm", {"/advanced_config/auto_search/algo_configs/0/params/1": {"key": "gamma", "value": "2"}}),
+        ("job", {"/spec/resource": {"pool_id": "p", "main_container_customized_flavor": {"accelerator_num": 2}}}),
+        ("yaml", {"/scheduler": {"type": "AsyncHyperBandScheduler"}}),
+        ("yaml", {"/search_algorithm/kind": "ei"}),
+    ],
+)
+def test_what_matters_of_a_box_is_no_small_thing_elsewhere(form, changes):
+    box = "/native/modelarts/"
+    moved = tuneport.migrate(changed(DOCUMENTS[form], changes), source="modelarts", to="vertex")
+    told = [one for one in moved.report.fields if one.pointer.startswith(box) and "$" not in one.pointer]
+    assert told
+    assert {one.fidelity.name for one in told} == {"UNSUPPORTED"}
+
+
+@pytest.mark.parametrize(
+    ("image", "known"),
+    [
+        ("pytorch_1.8.0-cuda_10.2-py_3.7-ubuntu_18.04-x86_64", True),
+        ("TensorFlow:TF-1.13.1-python3.6-v2", True),
+        ("team/train:1", True),
+        ("swr.cn-north-4.myhuaweicloud.com/team/train:1", True),
+        ("${image}", True),
+        ("python:3.12", False),
+        ("gcr.io/project/train:1", False),
+    ],
+)
+def test_images_of_others_are_no_preset_engines(image, known):
+    report = exchange.translate(job(trial__image=image), BACKEND, ModelArtsSettings()).report
+    assert ("/trial/image" not in {one.pointer for one in report.fields}) == known
 
 
 def test_a_range_without_a_kind_is_still_constrained():

@@ -246,7 +246,7 @@ CAPABILITIES = Capabilities(
     home=Home(
         cloud="modelarts",
         uri=r"(obs|dataset|nfs)://.*",
-        image=r"[^/]+|(swr[.-][^/]+/)?[^/.:]+/[^/]+",
+        image=r"[^/:]+|[^/:]+:[^/]*py[^/]*|(swr[.-][^/]+/)?[^/.:]+/[^/]+",
         machine=r"modelarts\..*",
         network="",
         key="",
@@ -258,6 +258,8 @@ CAPABILITIES = Capabilities(
         "/algorithm/policies/auto_search/skip_search_params",
         "/algorithm/policies/auto_search/algo_configs",
         "/advanced_config/auto_search/skip_search_params",
+        "/advanced_config/auto_search/algo_configs",
+        "/job_config/outputs",
         "/algorithm/inputs",
         "/algorithm/outputs",
         "/algorithm/parameters/*/value",

@@ -225,7 +225,7 @@ def _trial(number: int, row: Json, reports: Sequence[Json], primary: str, *, end
         measurements=measurements,
         final_measurement=final,
         failure=failure,
-        links={"trial_id": str(row["trial_id"])} if row.get("trial_id") else {},
+        links={"trial": str(row["trial_id"])} if row.get("trial_id") else {},
     )
 
 
@@ -305,7 +305,7 @@ def _row(index: int, trial: Trial, result: StudyResult) -> Json:
             "trial_index": trial.id - 1,
             **{f"param/{name}": value for name, value in trial.parameters.items()},
         },
-        "trial_id": trial.links.get("trial_id") or f"{trial.id:08x}",
+        "trial_id": trial.links.get("trial") or f"{trial.id:08x}",
         "training_iteration": str(steps),
         "time_total_s": _cell(elapsed),
         "worker_index": "",
