@@ -37,7 +37,7 @@ MAY_CALL_ON = {
     "exchange": PURE_BACKEND,
     "remote": {*PURE_BACKEND, "exchange"},
     "config": {*WORDS, "catalog", "files", "backends.protocols", "backends.registry"},
-    "testing": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating"},
+    "testing": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "api"},
     "translating": {*EVERYTHING_BELOW, "config", "exchange"},
     "doctor": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
     "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating"},
@@ -89,7 +89,6 @@ LAZY_LIBRARIES = {
     "requests": {"client"},
     "huaweicloudsdkcore": {"client"},
     "huaweicloudsdkmodelarts": {"client"},
-    "moto": {"emulators"},
 }
 """Likewise, and only inside functions."""
 STANDARD_LIBRARY_ALONE = {"tuneport_trial", "tuneport.engine.executors.keeper"}

@@ -136,6 +136,7 @@ def test_a_job_goes_there_and_its_trials_come_back(make_place, job, tmp_path):
     elsewhere = tp.attach(run.ref, workspace=tmp_path / "elsewhere")
     assert elsewhere.best == result.best
     assert elsewhere.job.labels == job.labels
+    assert next(iter(elsewhere.logs(2))) == f"layers int {result.trials[1].parameters['layers']}"
     with pytest.raises(ConflictError):
         elsewhere.stop()
     elsewhere.delete()
@@ -150,7 +151,7 @@ def test_a_trial_is_stopped_and_then_the_job(make_place, payload):
 
     def running():
         trials = result_of(made, ref).trials
-        return [one.links["trial_id"] for one in trials if one.state is TrialState.RUNNING]
+        return [one.links["trial"] for one in trials if one.state is TrialState.RUNNING]
 
     until(lambda: len(running()) == 2)
     first, second = running()
@@ -167,7 +168,7 @@ def test_lines_of_a_trial_are_told_from_those_of_others(make_place, payload):
     place = make_place(pace=Pace(), programs=Programs({IMAGE: (sys.executable, "-c", TRAINER)}))
     ref = submitted(place, payload)
     for trial in result_of(place[1], ref).trials:
-        (first, second) = place[1].logs(ref, trial.links["trial_id"])
+        (first, second) = place[1].logs(ref, trial.links["trial"])
         assert first == f"layers int {trial.parameters['layers']}"
         assert second.startswith("tuneport: ")
 
@@ -200,7 +201,7 @@ def test_what_modelarts_has_besides(make_place, payload):
     place = make_place()
     ref, made = submitted(place, payload), place[1]
     trial = result_of(made, ref).trials[0]
-    assert len(made.reports(ref, trial.links["trial_id"])["data"]) == 5
+    assert len(made.reports(ref, trial.links["trial"])["data"]) == 5
     assert [row[0] for row in made.parameter_analysis(ref)["data"]] == ["lr", "layers", "wide"]
     assert made.parameter_image(ref, "lr").endswith("/fanova/lr.png")
     assert made.tags(ref) == [{"key": "team", "value": "vision"}, {"key": "draft", "value": ""}]

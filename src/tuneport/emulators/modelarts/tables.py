@@ -75,7 +75,7 @@ def _as_listed(job: str, trial: Trial) -> Trial:
     last = trial.measurements[-1] if trial.measurements and not trial.state.ended else trial.final_measurement
     if trial.state is TrialState.FAILED:
         last = None
-    return trial.model_copy(update={"links": {"trial_id": trial_id(job, trial)}, "final_measurement": last})
+    return trial.model_copy(update={"links": {"trial": trial_id(job, trial)}, "final_measurement": last})
 
 
 def _laid_out(table: Json, result: StudyResult, layout: Layout, config: Config) -> Json:
