@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from tuneport.backends.protocols import Cloud, Reading, Translator
@@ -225,7 +225,10 @@ def translate(
     box: dict[str, Any] = dict(job.native.get(backend.name, {}))
     form = _form(form, box, translator.forms, backend.name)
     settings = _with_said(settings, _part(box, SETTINGS))
-    relocated, moved = relocate(job, capabilities.home, maps or Maps())
+    home = capabilities.home
+    if form in capabilities.without_machines:
+        home = replace(home, cloud="", machine=".*")
+    relocated, moved = relocate(job, home, maps or Maps())
     there, moved = complete(relocated, settings, moved)
     request = translator.to_native(there, settings, form)
     verdicts = [*measured(there, request, form, translator, capabilities), *_needed(there, capabilities)]

@@ -152,6 +152,8 @@ class Capabilities:
     limits: Limits = Limits()
     vocabulary: Vocabulary | None = None
     """The kinds of parameters that it has words for; None: all of ours."""
+    without_machines: frozenset[str] = frozenset()
+    """Forms of its documents that have no word for machines, so that none is looked for."""
     home: Home = Home()
     needs: tuple[Need, ...] = ()
     material: tuple[str, ...] = ()

@@ -242,6 +242,7 @@ CAPABILITIES = Capabilities(
         F.NATIVE: exact(evidence="boxes of ModelArts are put back"),
     },
     vocabulary=VOCABULARY,
+    without_machines=frozenset({"algorithm", "yaml"}),
     limits=Limits(),
     home=Home(
         cloud="modelarts",
