@@ -221,10 +221,11 @@ def translate(
     Raises:
         PayloadError: the cloud has no such form.
     """
-    translator, capabilities = backend.translator, backend.capabilities
+    translator = backend.translator
     box: dict[str, Any] = dict(job.native.get(backend.name, {}))
     form = _form(form, box, translator.forms, backend.name)
     settings = _with_said(settings, _part(box, SETTINGS))
+    capabilities = backend.capabilities.of(form)
     home = capabilities.home
     if form in capabilities.without_machines:
         home = replace(home, cloud="", machine=".*")

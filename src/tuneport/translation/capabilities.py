@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import total_ordering
 
@@ -154,11 +154,19 @@ class Capabilities:
     """The kinds of parameters that it has words for; None: all of ours."""
     without_machines: frozenset[str] = frozenset()
     """Forms of its documents that have no word for machines, so that none is looked for."""
+    by_form: Mapping[str, Mapping[Feature, Support]] = field(default_factory=dict)
+    """For some forms of its documents, what they do otherwise."""
     home: Home = Home()
     needs: tuple[Need, ...] = ()
     material: tuple[str, ...] = ()
     """Of what its documents say beyond our words, what matters when a job leaves: pointers with `*` for any one part.
     The rest is lost without harm."""
+
+    def of(self, form: str) -> Capabilities:
+        """What one form of its documents can do."""
+        if form not in self.by_form:
+            return self
+        return replace(self, supports={**self.supports, **self.by_form[form]}, by_form={})
 
     def support(self, feature: Feature) -> Support:
         """How one feature is done."""

@@ -243,6 +243,13 @@ CAPABILITIES = Capabilities(
     },
     vocabulary=VOCABULARY,
     without_machines=frozenset({"algorithm", "yaml"}),
+    by_form={
+        "yaml": {
+            F.ALGORITHM_GRID: exact(evidence="search_algorithm.type grid_search"),
+            F.BUDGET_ANY_TRIALS: exact("a grid needs no number", evidence="search_algorithm.num_samples"),
+            F.BUDGET_PARALLEL_TRIALS: exact(evidence="search_algorithm.max_concurrent"),
+        }
+    },
     limits=Limits(),
     home=Home(
         cloud="modelarts",
