@@ -331,6 +331,22 @@ def test_learning_beats_chance(name):
     assert median(Bayesian()) < 0.1 * chance
 
 
+def test_a_plateau_is_not_paved():
+    """Most of one branch has the same loss; trials that share the best loss send the search elsewhere too."""
+
+    def loss(point):
+        if point["kind"] == "flat":
+            return 0.3 if point["x"] > 0.3 else 1.0
+        return 0.1 + 2 * min(abs(point["x"] - 0.7) + abs(point["y"] - 0.2), 0.45)
+
+    parameters = [Categorical("kind", ["flat", "deep"]), Float("x", 0, 1), Float("y", 0, 1)]
+    on_it = 0
+    for seed in range(3):
+        points = run(Study(spec(parameters, Bayesian()), seed=seed), 40, loss)
+        on_it += sum(loss(point) == 0.3 for point in points)
+    assert on_it < 3 * 29
+
+
 def test_the_model_uses_conditional_parameters():
     """The best lies in a branch, at a value of a parameter that exists only there."""
     parameters = [

@@ -44,6 +44,8 @@ _SHORTEST = 0.1
 """How far lengths shrink in doubt."""
 _LAST_RESORT = 10
 """Trials without a new best, after which every fourth suggestion is not the model's at all."""
+_PER_TIE, _MOST = 0.1, 0.5
+"""By how much more, in standard deviations, an improvement must improve for every trial that shares the best loss."""
 _FAILURE_NOISE = 0.001
 """Variance of the outcome of trials at one place, where failure and success are 1 apart."""
 _DRAWS = 64
@@ -57,6 +59,9 @@ class BayesianSearcher:
     they make expect is the mean around which the model varies, as far as it agrees with what is seen. A running trial
     counts as what the model expects of it, with no doubt left, and its close surroundings wait for its result, so that
     trials asked for together differ. Where trials fail is a model of its own.
+
+    Trials that share the best loss lie on a plateau, where a model expects slight improvements for ever: the more there
+    are, the more an improvement has to improve.
 
     When no trial has been a new best for a while, the kernel may be too sure of what it has not seen: every other
     suggestion then takes shorter lengths, the shorter the longer this lasts (after Berkenkamp et al. 2019). If that
@@ -135,7 +140,8 @@ class BayesianSearcher:
             places, values = np.concatenate([places, waiting]), np.concatenate([values, process.mean(waiting)])
             process = GaussianProcess(kernel, places, values, exact=len(waiting))
         model = StackedProcess(process, self._past, share) if self._past else process
-        best = float(model.mean(places).min())
+        ties = np.count_nonzero(losses == losses.min()) - 1
+        best = float(model.mean(places).min()) - min(_PER_TIE * ties, _MOST)
         return Outlook(self._embedding, model, best, waiting, self._caution(features, usable))
 
     def _told(self, features: Array, losses: Array) -> tuple[Array, float]:
