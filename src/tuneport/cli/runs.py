@@ -70,6 +70,7 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
                     times,
                     tally(result),
                     best_text(result),
+                    *(f"{name}: {place}" for name, place in result.links.items()),
                     *([f"kept in {handle.folder}"] if handle.folder else []),
                 ]
             )

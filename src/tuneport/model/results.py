@@ -179,6 +179,8 @@ class StudyResult(Word):
     """The same in one sentence."""
     created: float | None = None
     ended: float | None = None
+    links: dict[str, str] = {}
+    """Name to place: the best trial's model, the page in the service's console."""
 
     @property
     def best(self) -> Trial | None:

@@ -169,7 +169,6 @@ class ClientConformance:
         self, job: TuningJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """K4: the service has made the job, but nobody has noted where; the next call finds it."""
-
         made: list[str] = []
 
         def killed(_ledger: Ledger, _token: str, ref: str) -> None:

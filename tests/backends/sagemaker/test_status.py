@@ -54,6 +54,15 @@ def test_states_of_jobs(status, state, reason):
     assert (read.state, read.reason) == (state, reason)
 
 
+def test_the_best_model_is_linked():
+    output = golden("describe")[ONE]["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+    assert parse().links == {"model": f"{output}/Done-1-002-e8daaf89/output/model.tar.gz"}
+    definition = golden("describe")[ONE]
+    loose = {ONE: definition | {"OutputDataConfig": {"S3OutputPath": "s3://b/", "CompressionType": "NONE"}}}
+    assert parse(**loose).links == {"model": "s3://b/Done-1-002-e8daaf89/output/model/"}
+    assert parse(BestTrainingJob=None).links == {}
+
+
 def test_every_state_of_the_vendors_model_is_known():
     for status in SCHEMA["$defs"]["HyperParameterTuningJobStatus"]["enum"]:
         assert parse(HyperParameterTuningJobStatus=status).state.ended or status in {"InProgress", "Stopping"}

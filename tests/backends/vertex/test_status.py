@@ -67,6 +67,22 @@ def test_a_pipeline_has_states_of_its_own():
     assert [objective.metric for objective in read.objectives] == ["loss"]
 
 
+def test_the_model_of_a_pipeline_and_its_page_are_linked():
+    definition = "gs://google-cloud-aiplatform/schema/trainingjob/definition/hyperparameter_tuning_task_1.0.0.yaml"
+    inputs = {key: value for key, value in plain().items() if key != "displayName"}
+    document = {
+        "name": "projects/p/locations/europe-west4/trainingPipelines/12",
+        "displayName": "p",
+        "trainingTaskDefinition": definition,
+        "trainingTaskInputs": inputs,
+        "modelToUpload": {"displayName": "best", "name": "projects/p/locations/europe-west4/models/7"},
+    }
+    page = "https://console.cloud.google.com/agent-platform/locations/europe-west4/training/12?project=p"
+    assert STATUS.parse(document).links == {"model": "projects/p/locations/europe-west4/models/7", "console": page}
+    del document["modelToUpload"]["name"]
+    assert STATUS.parse(document).links == {"console": page}
+
+
 @pytest.mark.parametrize(
     ("number", "name", "state"),
     [
@@ -206,7 +222,7 @@ def test_what_was_said_is_read_again():
     )
     said = result(trial, reason=RunReason.COMPLETED, created=1770112800.0, ended=1770112901.0)
     document = STATUS.render(said)
-    assert STATUS.parse(document) == said
+    assert STATUS.parse(document).model_copy(update={"links": {}}) == said
     assert document["startTime"] == "2026-02-03T10:00:05.125000Z"
     assert document["updateTime"] == document["endTime"] == "2026-02-03T10:01:41.000000Z"
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from tuneport.backends.sagemaker.forms import SEVERAL
+from tuneport.backends.sagemaker.forms import ONE, SEVERAL
 from tuneport.backends.sagemaker.hyperparameters import number_of, text_of, value_of
 from tuneport.backends.sagemaker.space import chooser, legal_name
 from tuneport.backends.sagemaker.translate import TRANSLATOR
@@ -113,6 +113,7 @@ class SageMakerStatus:
             message=str(said.get("FailureReason") or ""),
             created=_moment(said.get("CreationTime")),
             ended=_moment(said.get("HyperParameterTuningEndTime")),
+            links=_links(reading.request, _part(said, "BestTrainingJob")),
         )
 
     def render(self, result: StudyResult) -> Json:
@@ -143,6 +144,18 @@ STATUS = SageMakerStatus()
 def _part(structure: Json, member: str) -> Json:
     value = structure.get(member)
     return value if isinstance(value, dict) else {}
+
+
+def _links(request: Json, best: Json) -> dict[str, str]:
+    """Where the best training job's model is: descriptions do not say, but all are in the same place."""
+    name, definition = best.get("TrainingJobName"), best.get("TrainingJobDefinitionName")
+    of_several = {one.get("DefinitionName"): one for one in request.get(SEVERAL, ())}
+    output = _part(of_several.get(definition) or _part(request, ONE), "OutputDataConfig")
+    prefix = output.get("S3OutputPath")
+    if not name or not prefix:
+        return {}
+    model = "model/" if output.get("CompressionType") == "NONE" else "model.tar.gz"
+    return {"model": f"{str(prefix).rstrip('/')}/{name}/output/{model}"}
 
 
 # ---- trials ---------------------------------------------------------------------------------------------------------

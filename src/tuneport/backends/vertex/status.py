@@ -90,6 +90,7 @@ class VertexStatus:
             message=said.get("error", {}).get("message", ""),
             created=_moment(said.get("createTime")),
             ended=_moment(said.get("endTime")),
+            links=given(model=said.get("modelToUpload", {}).get("name"), console=_console(said.get("name", ""))),
         )
 
     def render(self, result: StudyResult) -> Json:
@@ -124,6 +125,19 @@ def _asked_for(said: Json, described: Json) -> tuple[tuple[Objective, ...], dict
         metrics = said.get("studySpec", {}).get("metrics", ())
         return tuple(Objective.model_validate(read_metric(metric)) for metric in metrics), {}
     return job.study.objectives, _readers(job)
+
+
+_NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)/(?:hyperparameterTuningJobs|trainingPipelines)/([^/]+)")
+
+
+def _console(name: str) -> str | None:
+    """The page about a job, or a pipeline, of that name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    project, region, number_of_job = match.groups()
+    place = f"locations/{region}/training/{number_of_job}?project={project}"
+    return f"https://console.cloud.google.com/agent-platform/{place}"
 
 
 def _error(result: StudyResult) -> Json | None:
