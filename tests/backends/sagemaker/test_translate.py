@@ -282,6 +282,19 @@ def test_variants_come_back():
     assert first["StoppingCondition"] == {"MaxRuntimeInSeconds": 30}
 
 
+@pytest.mark.parametrize(
+    ("word", "nothing"),
+    [
+        ("parameters", {}), ("env", {}), ("inputs", []), ("retries", 0), ("spot", False), ("network", {}),
+        ("encryption", {}), ("metrics", {}), ("resources", {}),
+    ],
+)  # fmt: skip
+def test_a_variant_may_do_without(word, nothing):
+    trial = EVERYTHING.trial.model_dump() | {"max_wait": None}
+    one = job(OPT, X, trial=trial | {"variants": [{"when": {"parameter": "opt", "values": ["sgd"]}, word: nothing}]})
+    assert differences(one) == []
+
+
 def test_choices_with_one_trial_share_a_variant():
     several = [{"when": {"parameter": "opt", "values": ["sgd", "rms"]}, "retries": 3}]
     one = job({**OPT, "choices": ["adam", "sgd", "rms"]}, X, trial={"variants": several})

@@ -316,7 +316,7 @@ def _seconds(condition: Json, member: str) -> Any:
 
 
 _EMPTY: Json = {
-    "args": [], "parameters": {}, "env": {}, "inputs": [], "retries": 0, "spot": False, "network": {}, "encryption": {},
+    "parameters": {}, "env": {}, "inputs": [], "retries": 0, "spot": False, "network": {}, "encryption": {},
     "resources": {}, "metrics": {},
 }  # fmt: skip
 """What a variant says where it has nothing of what the trial has."""
