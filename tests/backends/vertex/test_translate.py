@@ -457,3 +457,10 @@ def test_buckets_are_found_by_the_trainers_module_alone():
     }
     (field,) = tp.translate(job(trial=spec), "vertex").report.fields
     assert (field.pointer, field.fidelity.value, field.by) == ("/trial/inputs/0/uri", "emulated", "tuneport_trial")
+
+
+def test_conditions_on_numbers_need_not_be_exact_to_the_end():
+    document = space(discrete("n", 1, 2.5, conditionalParameterSpecs=[child([2.5 + 1e-11], double("x"), "Discrete")]))
+    imported = tp.import_job(document, "vertex")
+    assert imported.job.study.parameters[1].when.values == (2.5,)
+    assert tp.translate(imported.job, "vertex").payload == document

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from tuneport.backends.vertex.study import CONDITIONS, VALUE_SPECS, number, parameter_specs, seconds, whole
+from tuneport.backends.vertex.study import CONDITIONS, LEAST_GAP, VALUE_SPECS, number, parameter_specs, seconds, whole
 from tuneport.backends.vertex.trial import VARIABLE, task
 from tuneport.errors import Problem
 from tuneport.model.parameters import MAX_CHOICES
@@ -33,7 +33,6 @@ MOST_POOLS = 4
 MOST_VALUES = 1000
 MOST_PARAMETERS = 1000
 """Of a job; the service publishes no limit."""
-LEAST_GAP = 1e-10
 DISK_SIZES = (100, 64_000)
 FLEX_SECONDS = 7 * 86400
 FLEX_GPUS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ Parameter: TypeAlias = Float | Int | Discrete | Categorical
 
 DEEPEST = 30
 """Levels of conditions that are written; JSON readers give up on deeper documents."""
+LEAST_GAP = 1e-10
+"""Numbers that are nearer to each other are the same."""
 MOST_SPECS = 10_000
 """Specs in one study: a child stands below each definition of its parent, so that few names can make many specs."""
 
@@ -134,9 +137,14 @@ def _read_parameter(spec: Json) -> Json | None:
     if name != "categorical":
         found["scale"] = _SCALES_READ.get(spec.get("scaleType", ""), "auto")
     default = kind.read(values.get("defaultValue"))
-    if name == "discrete" and default is not None and default not in found["values"]:
-        default = min(found["values"], key=lambda value: abs(value - default))  # as the service rounds it
+    if name == "discrete" and default is not None:
+        default = _nearest(found["values"], default)  # as the service rounds it
     return found if default is None else found | {"default": default}
+
+
+def _nearest(ascending: Sequence[float], value: float) -> float:
+    at = bisect_left(ascending, value)
+    return min(ascending[max(0, at - 1) : at + 1], key=lambda one: abs(one - value))
 
 
 def _bounds(low: float | None, high: float | None) -> tuple[float, float]:
@@ -193,13 +201,20 @@ def read_space(specs: Sequence[Json]) -> list[Json]:
 
 
 def _read_condition(conditional: Json, parent: Json) -> list[Any]:
-    """Values of the parent; a symbol is one only if it is listed there."""
-    listed = parent.get("categoricalValueSpec", {}).get("values", ())
+    """Values of the parent; a symbol is one only if it is listed there, and a number need not be exact to the end."""
+    listed: Sequence[Any] = next((parent[one].get("values", ()) for one in VALUE_SPECS if one in parent), ())
+    numbers = [one for one in map(number, listed) if one is not None]
     for member, kind in CONDITIONS.items():
         if member in conditional:
-            known = [one for one in conditional[member]["values"] if not is_symbolic(one) or one in listed]
-            return [_KINDS[kind].read(value) for value in known]
+            said = [one for one in conditional[member]["values"] if not is_symbolic(one) or one in listed]
+            known = [value for value in map(_KINDS[kind].read, said) if value is not None]
+            return [_as_listed(numbers, value) for value in known] if kind == "discrete" and numbers else known
     return []
+
+
+def _as_listed(ascending: Sequence[float], value: float) -> float:
+    near = _nearest(ascending, value)
+    return near if abs(near - value) <= LEAST_GAP else value
 
 
 def _united(parameters: list[Json], origins: list[int]) -> list[Json]:
