@@ -21,6 +21,8 @@ from tuneport.model.job import TuningJob
 
 Draw = Callable[[str, int, int], Fault | None]
 """What strikes a trial: job, number, attempt."""
+NOTHING = "tuneport-job"
+"""The parameter of a job that searches nothing, for which a study must have one: no trial is told of it."""
 _NEVER = "(?!)"
 """A pattern that matches nothing."""
 _FAULT_FILE = "fault.jsonl"
@@ -56,6 +58,7 @@ def contract(base: LaunchContract, programs: Programs, draw: Draw, places: Path,
     """
 
     def launch(trial: TrialContext) -> Launch:
+        trial = replace(trial, parameters=_told(trial.parameters))
         known = trial.job.under(trial.parameters)
         program = programs.find(known.trial)
         there = _placed(mapped(known, None if callable(program) else program, step), places)
@@ -66,6 +69,10 @@ def contract(base: LaunchContract, programs: Programs, draw: Draw, places: Path,
         return _struck(_renamed(launch, _names(known, trial.job)), fault, trial)
 
     return launch
+
+
+def _told(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name != NOTHING}
 
 
 def _placed(job: TuningJob, places: Path) -> TuningJob:
@@ -131,6 +138,7 @@ def function(
 
     def trial(tuneport_parameters: Mapping[str, Any]) -> Any:
         fault = draw(tuneport_parameters)
+        tuneport_parameters = _told(tuneport_parameters)
         if fault is not None and fault.kind in {Kind.PREEMPT, Kind.CAPACITY}:
             raise CapacityError("it was taken away" if fault.kind is Kind.PREEMPT else _NO_CAPACITY)
         if fault is not None:

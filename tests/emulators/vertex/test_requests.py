@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tuneport.emulators.launching import NOTHING
 from tuneport.emulators.vertex import requests
 from tuneport.emulators.vertex.refusals import RefusalError, field_path
 from tuneport.testing.mutations import mutated
@@ -51,7 +52,7 @@ def test_a_request_is_left_as_it_was_and_its_echo_asks_for_the_same(job):
 def test_a_custom_job_without_flags_is_told_one(job):
     job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"] = ["train"]
     asked = requests.custom_job({"displayName": "c", "jobSpec": job["trialJobSpec"]})
-    assert [one.name for one in asked.job.study.parameters] == [requests.ONLY]
+    assert [one.name for one in asked.job.study.parameters] == [NOTHING]
     assert asked.echo["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"] == ["train"]
 
 

@@ -128,15 +128,16 @@ def test_limits_of_the_study_are_echoed_and_have_no_effect_unless_wanted(make_ap
 
 
 def test_a_custom_job_runs_once_and_needs_no_metric(make_api, job):
-    code = "import sys; print(sys.argv[1:])"
+    code = "import os, sys; print(sys.argv[1:], os.environ['TUNEPORT_SPACE'])"
     api = make_api(pace=Pace(), programs=Programs({"gcr.io/p/trainer:1": (sys.executable, "-c", code)}))
+    job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"] = ["train"]
     ended = api.ended(api.create("customJobs", {"displayName": "once", "jobSpec": job["trialJobSpec"]})["name"])
     assert ended["state"] == "JOB_STATE_SUCCEEDED"
     assert "trials" not in ended
     number = ended["name"].rpartition("/")[2]
     asked = {"resourceNames": ["projects/p"], "filter": f'resource.labels.job_id="{number}"'}
     entries = api("POST", "/v2/entries:list", asked)["entries"]
-    assert [one["jsonPayload"]["message"] for one in entries] == ["['--epochs=5']"]
+    assert [one["jsonPayload"]["message"] for one in entries] == ["['train'] {}"]
 
 
 def test_a_pipeline_shows_the_job_behind_it_its_best_trial_and_the_model(api, job):

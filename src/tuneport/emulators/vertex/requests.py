@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from tuneport.backends.vertex import forms
 from tuneport.backends.vertex.study import parameter_specs
 from tuneport.backends.vertex.translate import TRANSLATOR
+from tuneport.emulators.launching import NOTHING
 from tuneport.emulators.vertex.refusals import RefusalError, invalid
 from tuneport.errors import JobError, PayloadError, Problem
 from tuneport.model.job import TuningJob
@@ -22,8 +23,6 @@ _DISK = {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 100}
 _FREE = {"labels", "metadata", "trainingTaskInputs"}
 """Members whose keys are the user's own, or told later."""
 TUNING, CUSTOM = "HyperparameterTuningJob", "CustomJob"
-ONLY = "tuneport-job"
-"""The flag by which a custom job without any is run as a trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ def _runnable(echo: Json, args: list[str]) -> Json:
     task = next((member for member in ("containerSpec", "pythonPackageSpec") if member in first), None)
     if task is None:
         return echo
-    pool = first | {task: first[task] | {"args": [*args, f"--{ONLY}=1"]}}
+    pool = first | {task: first[task] | {"args": [*args, f"--{NOTHING}=1"]}}
     return echo | {"jobSpec": echo["jobSpec"] | {"workerPoolSpecs": [pool, *others]}}
 
 
