@@ -287,7 +287,7 @@ def _send(
     valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
     if problems := translating.refusals(valid, name, settings=settings):
         raise JobError.of(f"job '{valid.name}' cannot run on {name}", problems)
-    translated = translating.translate(valid, name, settings=settings, form=form)
+    translated = translating.to_submit(valid, name, settings=settings, form=form)
     translated.report.require(tolerate)
     runs_there = _remote(name, settings, workspace)
     return Run(runs_there, runs_there.submit(valid, translated))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from tuneport.backends.protocols import Cloud, Reading, Translator
+from tuneport.catalog import machines
 from tuneport.catalog.relocation import Maps, relocate
 from tuneport.errors import JobError, PayloadError, Problem
 from tuneport.model.features import Feature
@@ -66,6 +67,7 @@ class Translated:
         report: every field that is not simply kept.
         job: the job as it is meant there, with its places and machines.
         request: what the payload asks for, in canonical spelling.
+        plain: the document without the spelling in which the job was read, and without answers: what is sent.
     """
 
     payload: Json
@@ -73,6 +75,7 @@ class Translated:
     report: TranslationReport
     job: TuningJob
     request: Json = field(repr=False)
+    plain: Json = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +237,9 @@ def translate(
     request = translator.to_native(there, settings, form)
     verdicts = [*measured(there, request, form, translator, capabilities), *_needed(there, capabilities)]
     request, stale = apply({key: value for key, value in box.items() if key not in _OURS}, request)
-    response = _part(box, RESPONSE) if form == box.get(FORM) else {}
-    payload = translator.write(Reading(form, request, response))
+    plain = payload = translator.write(Reading(form, request))
+    if form == box.get(FORM) and RESPONSE in box:
+        payload = translator.write(Reading(form, request, _part(box, RESPONSE)))
     if SPELLING in box and form == box.get(FORM, translator.forms[0]):
         payload, _ = apply(_part(box, SPELLING), payload)
     fields = [
@@ -243,7 +247,8 @@ def translate(
         *_unfit(backend.name, stale),
         *_left_behind(job, backend.name, material),
     ]
-    return Translated(payload, form, TranslationReport.model_construct(fields=tuple(fields)), there, request)
+    report = TranslationReport.model_construct(fields=tuple(fields))
+    return Translated(payload, form, report, there, request, plain)
 
 
 def _part(box: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -341,15 +346,15 @@ def measured(
             FieldReport(pointer=one.pointer, fidelity=Fidelity.UNSUPPORTED, note=one.message)
             for one in error.problems or [Problem("", error.message)]
         ] + judge(job, job, capabilities)
-    return judge(job, _with_machine(job, after), capabilities)
+    return judge(job, _with_machine(job, after, capabilities.home.cloud), capabilities)
 
 
 _MACHINE = ("gpus", "gpu_type", "gpu_memory", "cpus", "memory")
 """What a machine type says without saying it."""
 
 
-def _with_machine(before: TuningJob, after: TuningJob) -> TuningJob:
-    """The job that came back, with what its machine type stands for: it was chosen to have all that was asked for."""
+def _with_machine(before: TuningJob, after: TuningJob, cloud: str) -> TuningJob:
+    """The job that came back, with what its machine type stands for, as far as the machine has what was asked for."""
     ours, theirs = before.trial.resources, after.trial.resources
     if theirs.machine is None or theirs.machine != ours.machine:
         return after
@@ -360,6 +365,9 @@ def _with_machine(before: TuningJob, after: TuningJob) -> TuningJob:
     }
     if not unsaid:
         return after
+    if {"cpus", "memory"} & unsaid.keys():
+        for name in machines.lacking(cloud, theirs.machine, ours):
+            unsaid.pop(name, None)
     resources = theirs.model_copy(update=unsaid)
     return after.model_copy(update={"trial": after.trial.model_copy(update={"resources": resources})})
 

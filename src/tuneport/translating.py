@@ -12,11 +12,12 @@ from tuneport.backends import registry
 from tuneport.backends.protocols import Backend, Cloud
 from tuneport.catalog.relocation import Maps
 from tuneport.config import load as load_config
-from tuneport.errors import BackendNotFoundError, JobError, Problem, SettingsError, TuneportError
+from tuneport.errors import BackendNotFoundError, JobError, PayloadError, Problem, SettingsError, TuneportError
 from tuneport.exchange import Imported, Migrated, Translated
 from tuneport.model.job import TuningJob
 from tuneport.model.word import Word
 from tuneport.translation.blame import blamed
+from tuneport.translation.box import FORM
 from tuneport.translation.capabilities import Fidelity, screen
 from tuneport.translation.measure import Change, compare
 
@@ -49,6 +50,25 @@ def translate(
     return exchange.translate(
         _job(job), backend, settings_of(backend, settings), form=form, maps=_maps(), material=_material
     )
+
+
+def to_submit(
+    job: Job, on: str, *, settings: Mapping[str, Any] | Word | None = None, form: str | None = None
+) -> Translated:
+    """As `translate`, in a form that the cloud's service takes; `plain` is what is sent.
+
+    Raises:
+        JobError: `job` is no valid job.
+        BackendNotFoundError: there is no such backend, or it has no documents.
+        PayloadError: the form cannot be submitted.
+        SettingsError: the settings are invalid.
+    """
+    backend, valid = cloud(on), _job(job)
+    forms = backend.capabilities.submits or backend.translator.forms[:1]
+    if form is not None and form not in forms:
+        raise PayloadError(f"{on} takes no '{form}'", hint=f"what can be submitted there: {', '.join(forms)}")
+    remembered = valid.native.get(on, {}).get(FORM)
+    return translate(valid, on, settings=settings, form=form or (remembered if remembered in forms else forms[0]))
 
 
 def import_job(payload: object, source: str) -> Imported:

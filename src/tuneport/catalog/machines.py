@@ -215,6 +215,16 @@ def find(cloud: str, name: str) -> Machine | None:
     return _catalogue().machines.get(cloud, {}).get(name)
 
 
+def lacking(cloud: str, name: str, resources: Resources) -> set[str]:
+    """Which of the processors and memory that are asked for a machine type is known not to have."""
+    machine = find(cloud, name)
+    if machine is None:
+        return set()
+    asked = {"cpus": resources.cpus, "memory": resources.memory and resources.memory / GIB}
+    has = {"cpus": machine.cpus, "memory": machine.memory}
+    return {word for word, most in has.items() if most is not None and (asked[word] or 0) > most}
+
+
 def find_anywhere(name: str) -> Machine | None:
     """A machine type of whichever cloud has it."""
     return next((find(cloud, name) for cloud in clouds_of(name)), None)

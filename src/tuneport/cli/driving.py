@@ -39,6 +39,9 @@ def check(
     contract: Contract = None,
     workspace: Workspace = None,
     settings: Set = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also ask the cloud, by harmless reads, whether the way to it is free.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say all that is wrong with a job, or what it would do.
@@ -50,7 +53,10 @@ def check(
     from tuneport.cli.progress import most_trials
     from tuneport.search.space import Space
 
-    checked, _ = _checked(job, on, _settings(contract, settings), workspace)
+    given = _settings(contract, settings)
+    checked, _ = _checked(job, on, given, workspace)
+    if live:
+        _check_way(on, given)
     plan = {
         "name": checked.name,
         "trials": most_trials(checked),
@@ -65,6 +71,23 @@ def check(
         say_json({"ok": True, **plan})
     else:
         say(_plan_text(checked, plan))
+
+
+def _check_way(on: str | None, settings: dict[str, Any]) -> None:
+    """Ask the cloud that is meant whether it can be reached and used.
+
+    Raises:
+        AuthError: something is in the way, with all that is.
+        BackendError: nothing can be asked.
+    """
+    from tuneport import config, doctor
+    from tuneport.errors import AuthError, Problem
+
+    name = on or config.load().on
+    amiss = [one for one in doctor.reach(name, settings) if not one.ok]
+    if amiss:
+        problems = [Problem("", f"{one.what}: {one.found}", one.hint) for one in amiss]
+        raise AuthError(f"the way to {name} is not free", backend=name, problems=problems)
 
 
 def _plan_text(job: TuningJob, plan: dict[str, Any]) -> str:
@@ -161,8 +184,8 @@ def _show(
     """Print what would be sent."""
     from tuneport import config, translating
 
-    made = translating.translate(job, on or config.load().on, settings=settings, form=form)
-    return deliver(made.payload, made.form, made.report, limit, None, as_json)
+    made = translating.to_submit(job, on or config.load().on, settings=settings, form=form)
+    return deliver(made.plain, made.form, made.report, limit, None, as_json)
 
 
 def resume(ref: Ref, workspace: Workspace = None, quiet: Quiet = False, as_json: Json = False) -> int:

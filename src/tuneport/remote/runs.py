@@ -48,9 +48,9 @@ class RemoteRuns:
             BackendError: the service refuses it, or cannot be reached.
         """
         settings = self._settings.model_dump(mode="json")
-        noted = self._ledger.begin(self._backend.name, translated.payload, settings, job.name, job.model_dump_json())
+        noted = self._ledger.begin(self._backend.name, translated.plain, settings, job.name, job.model_dump_json())
         try:
-            run = self._client(None).submit(translated.payload, noted.token, again=noted.again)
+            run = self._client(None).submit(translated.plain, noted.token, again=noted.again)
         except BackendError as error:
             if not error.retryable:
                 self._ledger.give_up(noted.token)

@@ -152,6 +152,8 @@ class Capabilities:
     limits: Limits = Limits()
     vocabulary: Vocabulary | None = None
     """The kinds of parameters that it has words for; None: all of ours."""
+    submits: tuple[str, ...] = ()
+    """Forms of its documents that can be submitted; empty: the first that its translator has."""
     without_machines: frozenset[str] = frozenset()
     """Forms of its documents that have no word for machines, so that none is looked for."""
     by_form: Mapping[str, Mapping[Feature, Support]] = field(default_factory=dict)

@@ -242,6 +242,7 @@ CAPABILITIES = Capabilities(
         F.NATIVE: exact(evidence="boxes of ModelArts are put back"),
     },
     vocabulary=VOCABULARY,
+    submits=("job", "algorithm"),
     without_machines=frozenset({"algorithm", "yaml"}),
     by_form={
         "yaml": {

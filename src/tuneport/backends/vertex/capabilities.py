@@ -275,6 +275,7 @@ _REST: Mapping[Feature, Support] = {
 CAPABILITIES = Capabilities(
     supports={**_SPACE, **_STUDY, **_BUDGET, **_PROGRAM, **_REST},
     vocabulary=VOCABULARY,
+    submits=("job", "pipeline", "custom"),
     limits=Limits(),
     home=HOME,
     needs=NEEDS,
