@@ -137,6 +137,7 @@ def _of_sagemaker(url: str, region: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": _CREDENTIAL,
         "AWS_DEFAULT_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "SAGEMAKER_VALIDATE_ROLE": "false",  # its SDK would ask IAM whether the role may do what nobody here checks
     }
 
 
