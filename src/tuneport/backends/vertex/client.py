@@ -118,7 +118,7 @@ class VertexClient:
             found = self._listed(lambda page: self._call("GET", url, query=query | page), collection)
             return next((_ref(one["name"]) for one in found if one.get("displayName") == title), None)
 
-        return retries.submit(lambda: _ref(self._call("POST", url, marked)["name"]), find, again=again)
+        return retries.submit(lambda: _ref(self._resource("POST", url, marked)["name"]), find, again=again)
 
     def describe(self, ref: JobRef) -> Json:
         """The job, with its trials if it has any."""
@@ -204,7 +204,14 @@ class VertexClient:
         return f"{self._service}/{_quoted(_name(ref))}"
 
     def _get(self, name: str) -> Json:
-        return retries.read(lambda: self._call("GET", f"{self._service}/{_quoted(name)}"))
+        return retries.read(lambda: self._resource("GET", f"{self._service}/{_quoted(name)}"))
+
+    def _resource(self, method: str, url: str, body: Json | None = None) -> Json:
+        """One request, and the resource that the reply describes."""
+        said = self._call(method, url, body)
+        if not isinstance(said.get("name"), str):
+            raise UnavailableError("Vertex AI: the reply says nothing of a resource", backend="vertex")
+        return said
 
     def _listed(self, call: Callable[[dict[str, str]], Json], key: str) -> Iterator[Json]:
         """All of a list, page by page; pages may be empty."""
@@ -244,11 +251,13 @@ class VertexClient:
         try:
             reply = self._session.request(method, url, json=body, params=query, timeout=_TIMEOUT)
             reply.raise_for_status()
-            said: Json = reply.json() if reply.content else {}
+            said = reply.json() if reply.content else {}
         except HTTPError as error:
             raise _of_status(error.response) from error
         except (GoogleAuthError, OSError) as error:  # all of requests' are OSErrors
             raise _of_exception(error) from error
+        if not isinstance(said, dict):
+            raise UnavailableError("Vertex AI: the reply is no JSON object", backend="vertex")
         return said
 
 

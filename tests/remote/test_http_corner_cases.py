@@ -1,0 +1,116 @@
+"""What can be wrong with HTTP itself on the way to Vertex AI: what comes back is a result, or one of our errors."""
+
+import pytest
+import requests
+import responses
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
+
+from tuneport.backends import retries
+from tuneport.backends.vertex.client import VertexClient
+from tuneport.errors import AuthError, BackendError, ConflictError, QuotaError, RunNotFoundError, UnavailableError
+
+HOST = "https://us-central1-aiplatform.googleapis.com"
+JOBS = f"{HOST}/v1/projects/p/locations/us-central1/hyperparameterTuningJobs"
+REF = "us-central1/p/123"
+PAGE = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
+JOB = {"name": "projects/p/locations/us-central1/hyperparameterTuningJobs/123", "displayName": "digits"}
+PAYLOAD = {"displayName": "digits", "studySpec": {}, "trialJobSpec": {}}
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch):
+    monkeypatch.setattr(retries, "SLOWEST", 0.0)
+
+
+@pytest.fixture
+def wire():
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+@pytest.fixture
+def client():
+    session = AuthorizedSession(AnonymousCredentials())
+    return VertexClient(session, "p", "us-central1", HOST, "https://logging.googleapis.com")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 200, "body": '{"name": "projects/p/loc'},
+        {"status": 200, "body": PAGE, "content_type": "text/html"},
+        {"status": 200, "body": b"\xff\xfe\x00"},
+        {"status": 200, "body": ""},
+        {"status": 200, "json": {}},
+        {"status": 200, "json": ["a", "list"]},
+        {"status": 502, "body": PAGE, "content_type": "text/html"},
+        {"status": 503, "body": ""},
+        {"status": 500, "json": []},
+        {"status": 504, "json": {"error": "a text"}},
+        {"status": 429, "json": {"error": {"status": "RESOURCE_EXHAUSTED"}}, "headers": {"Retry-After": "1"}},
+        {"status": 429, "body": "", "headers": {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}},
+        {"body": requests.exceptions.ConnectionError("reset")},
+        {"body": requests.exceptions.ReadTimeout("slow")},
+        {"body": requests.exceptions.ChunkedEncodingError("cut off")},
+        {"body": requests.exceptions.ContentDecodingError("no gzip")},
+    ],
+)
+def test_what_passes_is_asked_again(wire, client, answer):
+    wire.get(f"{JOBS}/123", **answer)
+    wire.get(f"{JOBS}/123", json=JOB)
+    assert client.describe(REF) == JOB
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, BackendError), (401, AuthError), (403, AuthError), (404, RunNotFoundError), (409, ConflictError)],
+)
+@pytest.mark.parametrize("body", ["", PAGE, "{", '{"error": null}', '{"error": {"status": "NEW", "message": 3}}'])
+def test_refusals_without_words_are_known_by_their_status(wire, client, status, kind, body):
+    wire.get(f"{JOBS}/123", status=status, body=body)
+    with pytest.raises(kind) as caught:
+        client.describe(REF)
+    assert type(caught.value) is kind
+    assert not caught.value.retryable
+    assert caught.value.message
+
+
+def test_a_service_that_stays_down_is_given_up(wire, client):
+    wire.get(f"{JOBS}/123", status=503, body=PAGE, content_type="text/html")
+    with pytest.raises(UnavailableError):
+        client.describe(REF)
+    assert len(wire.calls) == retries.ATTEMPTS
+
+
+def test_a_quota_of_the_project_is_not_waited_for(wire, client):
+    message = "The following quota metrics exceed quota limits: aiplatform.googleapis.com/custom_model_training_cpus"
+    wire.post(JOBS, status=429, json={"error": {"status": "RESOURCE_EXHAUSTED", "message": message}})
+    with pytest.raises(QuotaError):
+        client.submit(PAYLOAD, "a1b2c3")
+    assert len(wire.calls) == 1
+
+
+@pytest.mark.parametrize("answer", [{"body": '{"name": "proj'}, {"body": ""}, {"body": PAGE}, {"status": 502}])
+def test_a_creation_whose_answer_is_broken_is_looked_for(wire, client, answer):
+    wire.post(JOBS, **answer)
+    wire.get(JOBS, json={"hyperparameterTuningJobs": [JOB]})
+    assert client.submit(PAYLOAD, "a1b2c3") == REF
+    assert [call.request.method for call in wire.calls] == ["POST", "GET"]
+
+
+def test_empty_bodies_are_fine_where_nothing_is_to_be_said(wire, client):
+    wire.post(f"{JOBS}/123:cancel", body="")
+    client.stop(REF)
+    wire.delete(f"{JOBS}/123", body="")
+    client.delete(REF)
+
+
+def test_a_read_is_redirected_but_not_forever(wire, client):
+    wire.get(f"{JOBS}/123", status=302, headers={"Location": f"{HOST}/elsewhere"})
+    wire.get(f"{HOST}/elsewhere", json=JOB)
+    assert client.describe(REF) == JOB
+    wire.get(f"{HOST}/round", status=302, headers={"Location": f"{HOST}/round"})
+    wire.replace("GET", f"{HOST}/elsewhere", status=302, headers={"Location": f"{HOST}/round"})
+    with pytest.raises(BackendError):
+        client.describe(REF)
