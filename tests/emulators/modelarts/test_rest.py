@@ -107,6 +107,35 @@ def test_calls_that_make_no_sense_are_refused(api, method, path, body, status, c
     assert api.refused(method, path, body, status) == code
 
 
+@pytest.mark.parametrize("wrong", [1, "x", [None], [[1]], {"a": None}])
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("POST", "/training-jobs", "metadata"),
+        ("POST", "/training-jobs", "algorithm"),
+        ("POST", "/algorithms", "metadata"),
+        ("POST", "/training-job-searches", "filters"),
+        ("POST", "/training-job-searches", "sort_by"),
+        ("POST", "/training-job-searches", "offset"),
+        ("POST", "/training-jobs/batch-delete", "jobs"),
+        ("PUT", "/training-quotas", "quotas"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused_and_trips_nobody_up(api, method, path, name, wrong):
+    body = (JOB if path == "/training-jobs" else ALGORITHM if path == "/algorithms" else {}) | {name: wrong}
+    reply = api.session.request(method, f"{api.url}/v2/p{path}", json=body)
+    assert reply.status_code == (200 if (name, wrong) == ("offset", 1) else 400), reply.text
+
+
+def test_null_says_nothing(api):
+    ident = api.create(changed("spec/resource/node_count", 1) | {"tasks": None, "endpoints": None})
+    body = copy.deepcopy(JOB)
+    body["spec"]["resource"]["node_count"] = body["algorithm"]["inputs"] = None
+    other = api.create(body, name="other")
+    assert api("GET", f"/training-jobs/{other}")["status"]["tasks"] == ["worker-0"]
+    assert {one["metadata"]["id"] for one in api("POST", "/training-job-searches", {})["items"]} == {ident, other}
+
+
 def test_a_body_that_is_no_json_is_refused(api):
     reply = requests.post(f"{api.url}/v2/p/training-jobs", data=b"{")
     assert (reply.status_code, reply.json()["error_code"]) == (400, "ModelArts.2787")

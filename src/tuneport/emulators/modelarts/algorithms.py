@@ -30,7 +30,7 @@ class Algorithms:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def create(self, body: Any) -> Json:
+    def create(self, body: Json) -> Json:
         """Store one.
 
         Raises:
@@ -49,7 +49,7 @@ class Algorithms:
         body = self._find(ident).body
         return body | {"metadata": body["metadata"] | {"id": ident}}
 
-    def change(self, ident: str, body: Any) -> Json:
+    def change(self, ident: str, body: Json) -> Json:
         """Store another one in its place."""
         self._find(ident)
         request = _checked(body)
@@ -94,7 +94,7 @@ class Algorithms:
         return said | {"metadata": said["metadata"] | added}
 
 
-def _checked(body: Any) -> Json:
+def _checked(body: Json) -> Json:
     """A stored algorithm; without a search there is nothing about it that anybody here understands."""
     request = requests.read(body)
     if at(request, "/advanced_config/auto_search"):

@@ -16,7 +16,7 @@ from tuneport.emulators.documents import Document
 from tuneport.emulators.host import Host
 from tuneport.emulators.modelarts import requests, searches, tables
 from tuneport.emulators.modelarts.algorithms import Algorithms
-from tuneport.emulators.modelarts.pages import MOST, number, page
+from tuneport.emulators.modelarts.pages import MOST, number, objects, page
 from tuneport.emulators.modelarts.refusals import INVALID, RefusalError, invalid, not_found
 from tuneport.errors import ConflictError, JobError, RunNotFoundError, UnknownTrialError, WaitTimeoutError
 from tuneport.model.results import RunState, StudyResult
@@ -76,7 +76,7 @@ class Jobs:
         self._making = threading.Lock()
         """Held while a name is free."""
 
-    def create(self, body: Any) -> Json:
+    def create(self, body: Json) -> Json:
         """Make a job and run it.
 
         Raises:
@@ -95,7 +95,7 @@ class Jobs:
                 raise invalid(error.problems) from None
         return self._shown(document)
 
-    def _read(self, body: Any) -> tuple[Json, Any]:
+    def _read(self, body: Json) -> tuple[Json, Any]:
         """A request as it is meant, and the job that it asks for."""
         request = {key: value for key, value in requests.read(body).items() if key not in {"tags", "region"}}
         if not request.get("kind"):
@@ -150,9 +150,9 @@ class Jobs:
         return {"total": len(every), **paging, "count": len(found), **said, "ai_project": "default-ai-project",
                 "items": shown}  # fmt: skip
 
-    def describe_as(self, ident: str, body: Any) -> None:
+    def describe_as(self, ident: str, body: Json) -> None:
         """Change a job's description."""
-        description = body.get("description") if isinstance(body, dict) else None
+        description = body.get("description")
         if not isinstance(description, str) or len(description) > 256:
             raise RefusalError(INVALID, "description must be a text of at most 256 characters")
         self.find(ident)
@@ -162,13 +162,13 @@ class Jobs:
 
         self._host.documents.change(KIND, ident, change)
 
-    def act(self, ident: str, body: Any) -> Json:
+    def act(self, ident: str, body: Json) -> Json:
         """Do what is asked of a job: end it, which nothing else can be asked.
 
         Raises:
             RefusalError: the job has ended, or something else is asked.
         """
-        action = body.get("action_type") if isinstance(body, dict) else None
+        action = body.get("action_type")
         document = self.find(ident)
         if action != "terminate":
             raise RefusalError("2812", f"Unsupported action_type {action!r}: must be terminate.")
@@ -201,10 +201,10 @@ class Jobs:
                 raise RefusalError("2958", f"Training job {ident} does not end.", 500) from None
         self._host.delete(document)
 
-    def delete_all(self, body: Any) -> None:
+    def delete_all(self, body: Json) -> None:
         """Forget several jobs, or, if one of them is not there, none."""
-        jobs = body.get("jobs") if isinstance(body, dict) else None
-        if not isinstance(jobs, list) or not 1 <= len(jobs) <= 100:
+        jobs = objects(body, "jobs")
+        if not 1 <= len(jobs) <= 100:
             raise RefusalError(INVALID, "jobs must be a list of 1 to 100")
         idents = [str(at(one, "/metadata/id")) for one in jobs]
         for ident in idents:
@@ -377,15 +377,15 @@ class Jobs:
                 values += [tag["value"]] if tag["value"] not in values else []
         return {"tags": [{"key": key, "values": values} for key, values in merged.items()]}
 
-    def tag(self, ident: str, body: Any) -> None:
+    def tag(self, ident: str, body: Json) -> None:
         """Set tags of a job; those of the same key are replaced."""
         self._retag(ident, body, lambda kept, new: kept | new)
 
-    def untag(self, ident: str, body: Any) -> None:
+    def untag(self, ident: str, body: Json) -> None:
         """Take tags off a job."""
         self._retag(ident, body, lambda kept, gone: {key: kept[key] for key in kept if key not in gone})
 
-    def _retag(self, ident: str, body: Any, changed: Any) -> None:
+    def _retag(self, ident: str, body: Json, changed: Any) -> None:
         given = _tags(body)
         self.find(ident)
 
@@ -400,13 +400,10 @@ def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _tags(body: Any) -> dict[str, str]:
-    tags = body.get("tags") if isinstance(body, dict) else None
-    if not isinstance(tags, list) or not all(isinstance(one, dict) for one in tags):
-        raise RefusalError(INVALID, "tags must be a list of keys and values")
-    pairs = {one.get("key"): one.get("value") or "" for one in tags}
+def _tags(body: Json) -> dict[str, str]:
+    pairs = {str(one.get("key", "")): one.get("value") or "" for one in objects(body, "tags")}
     for key, value in pairs.items():
-        fits = isinstance(key, str) and 1 <= len(key) <= 128 and isinstance(value, str) and len(value) <= 255
+        fits = 1 <= len(key) <= 128 and isinstance(value, str) and len(value) <= 255
         if not fits or key.startswith(_SYSTEM):
             message = f"must have 1 to 128 characters and a value of at most 255, and not begin with {_SYSTEM}"
             raise RefusalError(INVALID, f"tag {key!r}: {message}")

@@ -1,4 +1,4 @@
-"""Pages of lists."""
+"""Pages of lists, and other plain things among the parameters of requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def number(asked: Mapping[str, Any], name: str, default: int, *, least: int = 1,
     Raises:
         RefusalError: it is none, or out of bounds.
     """
-    said = asked.get(name, default)
+    said = default if asked.get(name) is None else asked[name]
     try:
         value = int(said)
     except (TypeError, ValueError):
@@ -45,3 +45,15 @@ def number(asked: Mapping[str, Any], name: str, default: int, *, least: int = 1,
         bounds = f"at least {least}" if most is None else f"from {least} to {most}"
         raise RefusalError(INVALID, f"{name} must be {bounds}, not {value}")
     return value
+
+
+def objects(asked: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects among the parameters of a request.
+
+    Raises:
+        RefusalError: it is none.
+    """
+    said = asked.get(name) or []
+    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
+        raise RefusalError(INVALID, f"{name} must be a list of objects")
+    return said

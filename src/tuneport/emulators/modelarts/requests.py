@@ -27,18 +27,22 @@ _HOME = "/home/ma-user/modelarts"
 _PROGRAM = ("code_dir", "boot_file", "command", "engine")
 
 
-def read(body: Any) -> Json:
-    """A document, if it is one at all.
+def read(body: Json) -> Json:
+    """A document, if it is one at all, without what is null: that says nothing.
 
     Raises:
-        RefusalError: it has no name, or says what is not a part of it.
+        RefusalError: it has no name.
     """
-    if not isinstance(body, dict):
-        raise RefusalError("2787", "The body must be an object.")
-    metadata = body.get("metadata")
-    if not isinstance(metadata, dict) or not metadata.get("name"):
+    said: Json = _without_nulls(body)
+    if not at(said, "/metadata/name"):
         raise RefusalError(INVALID, "/metadata/name: required, but missing")
-    return body
+    return said
+
+
+def _without_nulls(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _without_nulls(one) for key, one in part.items() if one is not None}
+    return [_without_nulls(one) for one in part] if isinstance(part, list) else part
 
 
 def job(request: Json) -> TuningJob:

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from tuneport.backends.modelarts.translate.rules import at
 from tuneport.emulators.documents import Document
+from tuneport.emulators.modelarts.pages import objects
 from tuneport.emulators.modelarts.refusals import INVALID, RefusalError
 
 Json: TypeAlias = dict[str, Any]
@@ -38,9 +39,9 @@ def matching(jobs: Sequence[Document], search: Json, show: Callable[[Document], 
     Raises:
         RefusalError: a condition or an order cannot be understood.
     """
-    conditions = [_condition(one) for one in search.get("filters") or ()]
+    conditions = [_condition(one) for one in objects(search, "filters")]
     tags = list(_tag_conditions(search))
-    order, by = search.get("order") or "desc", search.get("sort_by") or "create_time"
+    order, by = (str(search.get(name) or DEFAULTS[name]) for name in ("order", "sort_by"))
     if by not in _SORTS or order not in {"asc", "desc"}:
         raise RefusalError("2790", f"Unsupported sort {by} {order}: must be one of {', '.join(_SORTS)}, asc or desc.")
     shown = [(one, show(one)) for one in jobs]
@@ -55,9 +56,9 @@ def matching(jobs: Sequence[Document], search: Json, show: Callable[[Document], 
     return [one for one, _ in found]
 
 
-def _condition(said: Any) -> Callable[[Json], bool]:
+def _condition(said: Json) -> Callable[[Json], bool]:
     """One condition; texts without content restrict nothing."""
-    key, operator, given = (said.get(name) if isinstance(said, dict) else None for name in ("key", "operator", "value"))
+    key, operator, given = str(said.get("key")), str(said.get("operator")), said.get("value")
     if key not in _PLACES:
         raise RefusalError("2789", f"Unsupported filter key {key!r}: must be one of {', '.join(_PLACES)}.")
     if operator not in _OPERATORS:
@@ -83,12 +84,14 @@ def _between(key: str, given: Sequence[str], place: str) -> Callable[[Json], boo
 
 
 def _tag_conditions(search: Json) -> Iterator[Callable[[list[Json]], bool]]:
-    given = search.get("tags") or ()
+    given = objects(search, "tags")
     if len(given) > 10:
         raise RefusalError(INVALID, "there may be no more than 10 tags")
     for one in given:
-        key, values = one.get("key"), [value for value in one.get("values") or () if value]
-        yield _tagged(key, values)
+        values = one.get("values") or []
+        if not isinstance(values, list):
+            raise RefusalError(INVALID, "values of a tag must be a list")
+        yield _tagged(str(one.get("key")), [value for value in values if value])
 
 
 def _tagged(key: str, values: Sequence[str]) -> Callable[[list[Json]], bool]:

@@ -12,6 +12,7 @@ from tuneport.emulators.host import Host
 from tuneport.emulators.modelarts import catalog, signing
 from tuneport.emulators.modelarts.algorithms import Algorithms
 from tuneport.emulators.modelarts.jobs import Jobs, Options
+from tuneport.emulators.modelarts.pages import number, objects
 from tuneport.emulators.modelarts.refusals import INVALID, RefusalError
 from tuneport.emulators.server import Request, Response, Router
 
@@ -69,9 +70,9 @@ class Service:
             ("GET", "/v2/{project}/training-jobs/autosearch/yaml-templates/{kind}/{name}", 200,
              "ShowAutoSearchYamlTemplateContent", _template),
             ("POST", "/v2/{project}/training-jobs/batch-delete", 202,
-             "BatchDeleteTrainingJob", lambda r: jobs.delete_all(r.json())),
+             "BatchDeleteTrainingJob", lambda r: jobs.delete_all(_object(r))),
             ("POST", "/v2/{project}/training-jobs", 201,
-             "CreateTrainingJob", lambda r: jobs.create(r.json())),
+             "CreateTrainingJob", lambda r: jobs.create(_object(r))),
             ("POST", "/v2/{project}/training-job-searches", 200,
              "ListTrainingJobs", lambda r: jobs.listed(_object(r))),
             ("GET", "/v2/{project}/training-job-names", 200,
@@ -79,11 +80,11 @@ class Service:
             ("GET", _JOB, 200,
              "ShowTrainingJobDetails", lambda r: jobs.show(r.params["job"])),
             ("PUT", _JOB, 200,
-             "ChangeTrainingJobDescription", lambda r: jobs.describe_as(r.params["job"], r.json())),
+             "ChangeTrainingJobDescription", lambda r: jobs.describe_as(r.params["job"], _object(r))),
             ("DELETE", _JOB, 202,
              "DeleteTrainingJob", lambda r: jobs.delete(r.params["job"])),
             ("POST", f"{_JOB}/actions", 202,
-             "StopTrainingJob", lambda r: jobs.act(r.params["job"], r.json())),
+             "StopTrainingJob", lambda r: jobs.act(r.params["job"], _object(r))),
             ("GET", f"{_JOB}/autosearch-trials", 200,
              "ShowAutoSearchTrials", lambda r: jobs.trials(r.params["job"], r.query)),
             ("GET", f"{_JOB}/autosearch-trials/{{trial}}", 200,
@@ -113,17 +114,17 @@ class Service:
             ("GET", f"{_TAGS}/{{job}}/tags", 200,
              "ShowTrainJobTags", lambda r: jobs.tags(r.params["job"])),
             ("POST", f"{_TAGS}/{{job}}/tags/create", 204,
-             "CreateTrainJobTags", lambda r: jobs.tag(r.params["job"], r.json())),
+             "CreateTrainJobTags", lambda r: jobs.tag(r.params["job"], _object(r))),
             ("DELETE", f"{_TAGS}/{{job}}/tags/delete", 204,
-             "DeleteTrainJobTags", lambda r: jobs.untag(r.params["job"], r.json())),
+             "DeleteTrainJobTags", lambda r: jobs.untag(r.params["job"], _object(r))),
             ("POST", "/v2/{project}/algorithms", 201,
-             "CreateAlgorithm", lambda r: algorithms.create(r.json())),
+             "CreateAlgorithm", lambda r: algorithms.create(_object(r))),
             ("GET", "/v2/{project}/algorithms", 200,
              "ListAlgorithms", lambda r: algorithms.listed(r.query)),
             ("GET", "/v2/{project}/algorithms/{algorithm}", 200,
              "ShowAlgorithmByUuid", lambda r: algorithms.show(r.params["algorithm"])),
             ("PUT", "/v2/{project}/algorithms/{algorithm}", 200,
-             "ChangeAlgorithm", lambda r: algorithms.change(r.params["algorithm"], r.json())),
+             "ChangeAlgorithm", lambda r: algorithms.change(r.params["algorithm"], _object(r))),
             ("DELETE", "/v2/{project}/algorithms/{algorithm}", 202,
              "DeleteAlgorithm", lambda r: algorithms.delete(r.params["algorithm"])),
             ("GET", "/v2/{project}/search-algorithms", 200,
@@ -169,10 +170,10 @@ class Service:
         return {"resource": "job-num", "quota": self.jobs.quota, "used": self.jobs.count()}
 
     def _modify_quotas(self, request: Request) -> Json:
-        for one in _object(request).get("quotas") or ():
-            if one.get("resource") != "job-num" or not isinstance(one.get("quota"), int):
-                raise RefusalError(INVALID, "quotas must be numbers of job-num")
-            self.jobs.quota = one["quota"]
+        for one in objects(_object(request), "quotas"):
+            if one.get("resource") != "job-num":
+                raise RefusalError(INVALID, "there is a quota of job-num alone")
+            self.jobs.quota = number(one, "quota", self.jobs.quota, least=0)
         return {"user_id": "emulated", "quotas": [self._quota()]}
 
 
