@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
+from typing import Any
 
 from tuneport import translating
 from tuneport.backends import registry
@@ -37,6 +38,21 @@ def examine(names: Sequence[str] = ()) -> Iterator[tuple[str, Finding]]:
         yield from ((name, one) for one in _backend(name))
 
 
+def reach(name: str, settings: Mapping[str, Any] | None = None) -> Iterator[Finding]:
+    """Look at the way to a cloud: credentials, endpoint, permissions and quotas, as far as its client can.
+
+    Args:
+        name: the cloud.
+        settings: of it, over the configured ones.
+
+    Raises:
+        BackendNotFoundError: there is no such cloud.
+        BackendError: there is no way at all: no SDK, no credentials.
+    """
+    cloud = translating.cloud(name)
+    yield from cloud.connect(translating.settings_of(cloud, settings)).probe()
+
+
 def _gpus() -> Iterator[Finding]:
     try:
         found = discover(None)
@@ -55,8 +71,7 @@ def _backend(name: str) -> Iterator[Finding]:
         if not translating.has_documents(backend):
             return
         yield from _packages(name)
-        cloud = translating.cloud(name)
-        yield from cloud.connect(translating.settings_of(cloud, None)).probe()
+        yield from reach(name)
     except TuneportError as error:
         yield Finding("connection", error.message, ok=False, hint=error.hint)
 
