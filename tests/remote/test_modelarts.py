@@ -622,3 +622,22 @@ def test_an_emulator_gets_signatures_only_of_variables(make_place, payload, monk
     _, made = make_place(modelarts.Options(keys={"ak": "another"}))
     with pytest.raises(AuthError, match="signature"):
         made.submit(payload, "abc")
+
+
+def test_a_probe_tells_the_way_without_secrets(make_place, monkeypatch):
+    monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "HPUA1234567890XY")
+    monkeypatch.setenv("HUAWEICLOUD_SDK_SK", "verysecret")
+    host, made = make_place()
+    found = {one.what: one for one in made.probe()}
+    assert found["credentials"].found == "HPUA…XY"
+    assert found["region"].found == "cn-north-4"
+    assert found["endpoint"].found.startswith("http://127.0.0.1:")
+    assert found["training jobs"].found == "can be read"
+    assert found["quota of training jobs"].found == "job-num 0 of 10000"
+    assert found["quotas of resources"].found == "pool 0 of 15, network 0 of 15"
+    assert all(one.ok for one in found.values())
+    assert "verysecret" not in repr(found)
+    host.faults.add(Kind.QUOTA, "ListTrainingJobs")
+    refused = {one.what: one for one in made.probe()}["training jobs"]
+    assert not refused.ok
+    assert "upper limit" in refused.found

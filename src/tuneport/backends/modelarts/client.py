@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from tuneport.backends import retries
 from tuneport.backends.modelarts.settings import ModelArtsSettings
-from tuneport.backends.protocols import JobRef
+from tuneport.backends.protocols import Finding, JobRef
 from tuneport.errors import (
     AuthError,
     BackendError,
@@ -95,7 +95,19 @@ def connect(settings: ModelArtsSettings, endpoint: str | None = None) -> ModelAr
         raise AuthError(f"no access to ModelArts: {_said(error)}", backend=NAME, hint=hint) from error
     logging.getLogger("HuaweiCloud-SDK-Client").addHandler(logging.NullHandler())  # what it logs as well it raises
     sdk.model_package = SimpleNamespace(Reply=Reply)
-    return ModelArtsClient(_caller(sdk), region)
+    return ModelArtsClient(_caller(sdk), region, _way(credentials, region, place))
+
+
+def _way(credentials: Any, region: str, place: str) -> tuple[Finding, ...]:
+    """Who we are there, without secrets, and where that is."""
+    key = str(credentials.ak or "")
+    temporary = " with a security token" if credentials.security_token else ""
+    return (
+        Finding("credentials", f"{key[:4]}…{key[-2:]}{temporary}"),
+        Finding("project", str(credentials.project_id)),
+        Finding("region", region),
+        Finding("endpoint", place if "://" in place else f"https://{place}"),
+    )
 
 
 def _region(settings: ModelArtsSettings, place: str | None) -> str:
@@ -162,11 +174,13 @@ class ModelArtsClient:
     Args:
         call: sends one request. Raises BackendError.
         region: where it goes.
+        way: what is known of the connection.
     """
 
-    def __init__(self, call: Call, region: str) -> None:
+    def __init__(self, call: Call, region: str, way: Sequence[Finding] = ()) -> None:
         self._call = call
         self._region = region
+        self._way = way
         self._tags: dict[JobRef, list[Json]] = {}
 
     # ---- jobs --------------------------------------------------------------------------------------------------
@@ -324,6 +338,23 @@ class ModelArtsClient:
         rows = [dict(zip(table["header"], row, strict=False)) for row in _rows({"items": table})]
         return str(rows[-1].get("pid")) if rows else ""
 
+    def probe(self) -> Iterator[Finding]:
+        """The way to ModelArts as Huawei's own settings have it, and whether jobs may be read, and how many may be."""
+        yield from self._way
+        yield self._probed("training jobs", lambda: self._call("POST", SEARCHES, {"offset": 0, "limit": 1}, None))
+        yield self._probed("stored algorithms", lambda: self._call("GET", ALGORITHMS, None, {"offset": 0, "limit": 1}))
+        yield self._probed("quota of training jobs", lambda: _counted(self.training_quotas(), "resource"))
+        yield self._probed("quotas of resources", lambda: _counted(self.resource_quotas(), "type"))
+
+    @staticmethod
+    def _probed(what: str, call: Callable[[], object]) -> Finding:
+        """Whether a read is answered; a text that it answers is what was found."""
+        try:
+            found = call()
+        except BackendError as error:
+            return Finding(what, error.message, ok=False, hint=error.hint)
+        return Finding(what, found if isinstance(found, str) and found else "can be read")
+
     # ---- what ModelArts has besides ----------------------------------------------------------------------------
 
     def reports(self, ref: JobRef, trial: str) -> Json:
@@ -436,6 +467,10 @@ def _path(ref: JobRef) -> str:
 
 def _quoted(name: str) -> str:
     return quote(name, safe="")
+
+
+def _counted(quotas: Sequence[Json], name: str) -> str:
+    return ", ".join(f"{one.get(name)} {one.get('used')} of {one.get('quota')}" for one in quotas)
 
 
 def _rows(table: Json) -> list[Any]:
