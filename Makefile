@@ -9,17 +9,19 @@ demo: $(VENV)/.demo  ## tune a real model on this machine
 	$(BIN)/tuneport run examples/digits/job.yaml
 
 test: check  ## everything that is checked
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/native_schemas.py --check
 
 bench: $(VENV)/.dev  ## overheads, as ratios in one run
 	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/translate.py
+	$(BIN)/python bench/clients.py
 
 bench-search: $(VENV)/.dev  ## the search core against Optuna, on models of scikit-learn
 	$(BIN)/python bench/search.py
