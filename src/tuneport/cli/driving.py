@@ -236,7 +236,8 @@ def _drive(
         if known is None:
             raise
         handle = api.attach(known.ref, workspace=workspace)
-        note(f"{headline(handle.result)}\ngo on with it: tuneport resume {known.ref}{_elsewhere(workspace)}")
+        verb = "resume" if handle.folder else "follow"  # a service goes on by itself
+        note(f"{headline(handle.result)}\ngo on with it: tuneport {verb} {known.ref}{_elsewhere(workspace)}")
     result = handle.result
     if as_json:
         say_json(plain(result))
