@@ -97,7 +97,10 @@ def test_every_problem_at_once_with_its_origin(project):
     assert found["/local/grace"][1] == f"{file}:4:1"
     assert found["/local/gpus"] == ("must be a number, not 'many'", "TUNEPORT_LOCAL__GPUS")
     assert found["/local/contract"][1] == "argument"
-    assert found["/jupyter"] == ("unknown setting 'jupyter'; known here: on, map, workspace, local", f"{file}:6:1")
+    assert found["/jupyter"] == (
+        "unknown setting 'jupyter'; known here: on, map, workspace, local, modelarts, sagemaker, vertex",
+        f"{file}:6:1",
+    )
     assert found["/workspce"] == ("unknown setting 'workspce'; did you mean 'workspace'?", "TUNEPORT_WORKSPCE")
     assert len(found) == 7
 

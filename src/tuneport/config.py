@@ -25,7 +25,9 @@ MAPS = "map"
 """The section that belongs to no backend."""
 SHORTHANDS: Mapping[str, tuple[str, ...]] = {"workspace": ("local", "workspace")}
 """Settings that may be given without their section."""
-NOT_SETTINGS = frozenset(f"{PREFIX}{name}" for name in ("TRIAL", "SPACE", "OBJECTIVE", "INPUTS", "TOKEN", "DEBUG"))
+NOT_SETTINGS = frozenset(
+    f"{PREFIX}{name}" for name in ("TRIAL", "SPACE", "OBJECTIVE", "INPUTS", "TOKEN", "DEBUG", "SYNTHETIC")
+)
 """Variables by which a run talks to its trials; a trial may well use tuneport itself."""
 
 S = TypeVar("S", bound=Word)
