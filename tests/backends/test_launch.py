@@ -330,6 +330,8 @@ def test_sagemaker_tree_is_what_the_service_and_its_toolkit_make(tmp_path):
     assert typed(json.loads(env["SM_HPS"])) == typed(FIXED | SEARCHED)
     assert json.loads(env["SM_TRAINING_ENV"])["channel_input_dirs"] == {"train": f"{tmp_path}/data/digits"}
     assert json.loads(env["SM_USER_ARGS"]) == list(launched.argv[2:])
+    assert re.fullmatch(r"digits-003-[0-9a-f]{8}", env["TRAINING_JOB_NAME"])
+    assert env["TRAINING_JOB_ARN"].endswith(f":training-job/{env['TRAINING_JOB_NAME']}")
     assert env["TRAINING_JOB_NAME"] == sagemaker.launch(replace(trial, attempt=2)).env["TRAINING_JOB_NAME"]
 
 

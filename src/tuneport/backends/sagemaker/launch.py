@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import json
 import posixpath
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE, text_of
-from tuneport.engine.launch import Launch, TrialContext, environment, inputs, printed, program, results, values
+from tuneport.engine.launch import (
+    Launch,
+    TrialContext,
+    directory,
+    environment,
+    inputs,
+    printed,
+    program,
+    results,
+    values,
+)
 from tuneport.model.word import Scalar
 
 PREFIX = "ml"
@@ -34,7 +45,7 @@ def launch(trial: TrialContext) -> Launch:
     arguments = _arguments(values(trial))
     return Launch(
         argv=(*program(trial), *arguments),
-        cwd=trial.base,
+        cwd=directory(trial),
         env=environment(trial) | _platform(trial) | _toolkit(trial, arguments),
         files={f"{PREFIX}/input/config/{name}.json": json.dumps(content) for name, content in config.items()},
         folders=(*(f"{PREFIX}/{name}" for name in _FOLDERS), _model(trial)),
@@ -66,11 +77,12 @@ def _resources(trial: TrialContext) -> dict[str, Any]:
 
 
 def _platform(trial: TrialContext) -> dict[str, str]:
-    """What the service sets for every container."""
-    name = f"{trial.run}-{trial.trial:03d}"
+    """What the service sets for every container; the mark at the end of its name is the same at every attempt."""
+    mark = zlib.crc32(f"{trial.run}/{trial.trial}".encode())
+    name = f"{trial.job.name}-{trial.trial:03}-{mark:08x}"
     return {
         "TRAINING_JOB_NAME": name,
-        "TRAINING_JOB_ARN": f"arn:aws:sagemaker:local:000000000000:training-job/{name}",
+        "TRAINING_JOB_ARN": f"arn:aws:sagemaker:local:000000000000:training-job/{name.lower()}",
     }
 
 
