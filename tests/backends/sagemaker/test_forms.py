@@ -106,6 +106,14 @@ def test_metrics_of_the_services_own_algorithms_are_not_asked_for():
     assert TRANSLATOR.read(own).request[ONE]["AlgorithmSpecification"]["MetricDefinitions"]
 
 
+def test_of_other_images_only_the_metric_that_is_there_twice_is_left_out():
+    reply = changed(golden("describe"), f"/{ONE}/AlgorithmSpecification/TrainingImage", "registry/own:1")
+    both = reply[ONE]["AlgorithmSpecification"]["MetricDefinitions"]
+    assert TRANSLATOR.read(reply).request[ONE]["AlgorithmSpecification"]["MetricDefinitions"] == both[:1]
+    both[0]["Regex"] = "another"
+    assert TRANSLATOR.read(reply).request[ONE]["AlgorithmSpecification"]["MetricDefinitions"] == both
+
+
 def test_a_reply_of_a_newer_service_is_read():
     reply = changed(golden("describe"), f"/{ONE}/NewThing", {"On": True})
     assert TRANSLATOR.read(reply).request[ONE]["NewThing"] == {"On": True}

@@ -7,6 +7,7 @@ import pytest
 from tuneport.backends.sagemaker import BACKEND
 from tuneport.backends.sagemaker.canonical import canonical
 from tuneport.errors import PayloadError
+from tuneport.translating import refusals
 
 from .documents import CONFIG, ONE, SEVERAL, changed, golden, plain
 
@@ -173,6 +174,16 @@ def test_more_trials_are_for_random_search():
     request = changed(plain(), f"/{CONFIG}/Strategy", "Bayesian")
     assert pointers(changed(request, f"{LIMITS}/MaxNumberOfTrainingJobs", 750)) == []
     assert pointers(changed(request, f"{LIMITS}/MaxNumberOfTrainingJobs", 751)) == [f"{LIMITS}/MaxNumberOfTrainingJobs"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "trials", "refused"), [("random", 10_000, False), ("random", 10_001, True), ("bayesian", 751, True)]
+)
+def test_jobs_are_held_to_the_same_quota(kind, trials, refused):
+    job, _ = TRANSLATOR.from_native(canonical(plain()), "request")
+    study = job.study.changed(algorithm={"kind": kind})
+    asked = job.changed(study=study, budget=job.budget.changed(max_trials=trials))
+    assert any("max_trials" in one.pointer for one in refusals(asked, "sagemaker")) == refused
 
 
 def test_a_grid_takes_only_choices():

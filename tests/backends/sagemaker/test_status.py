@@ -77,8 +77,15 @@ def test_the_record_of_a_job():
     assert (read.created, read.ended, read.message) == (1634536861.477, 1634540461.0, "")
     assert read.objectives[0].metric == "validation:error"
     assert parse(FailureReason="no luck").message == "no luck"
-    converged = {"TuningJobCompletionDetails": {"ConvergenceDetectedTime": 1634540461.0}}
-    assert parse(**converged).reason is RunReason.NO_IMPROVEMENT
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"), [("Enabled", RunReason.NO_IMPROVEMENT), ("Disabled", RunReason.COMPLETED)]
+)
+def test_convergence_ends_a_job_only_if_it_was_asked_to(asked, reason):
+    criteria = {"TuningJobCompletionCriteria": {"ConvergenceDetected": {"CompleteOnConvergence": asked}}}
+    details = {"TuningJobCompletionDetails": {"ConvergenceDetectedTime": 1634540461.0}}
+    assert parse(**{CONFIG: golden("describe")[CONFIG] | criteria}, **details).reason is reason
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,8 @@ SUPPORTS: Mapping[Feature, Support] = {
         "the last value counts; report the best one last", evidence="FinalHyperParameterTuningJobObjectiveMetric"
     ),
     F.BUDGET_MAX_TRIALS: exact(
-        "at most as many as a finite space has points", evidence="ResourceLimits.MaxNumberOfTrainingJobs"
+        "at most as many as a finite space has points, and 750 unless the search is random",
+        evidence="ResourceLimits.MaxNumberOfTrainingJobs",
     ),
     F.BUDGET_ANY_TRIALS: exact(evidence="ResourceLimits.MaxNumberOfTrainingJobs is optional"),
     F.BUDGET_PARALLEL_TRIALS: exact(evidence="ResourceLimits.MaxParallelTrainingJobs"),
@@ -247,7 +248,7 @@ SUPPORTS: Mapping[Feature, Support] = {
     F.NATIVE: exact("what was read from SageMaker; boxes of other clouds mean nothing here", evidence="the request"),
 }
 
-LIMITS = Limits(max_parameters=30, max_trials=750, max_parallel_trials=100)
+LIMITS = Limits(max_parameters=30, max_trials=10_000, max_parallel_trials=100)
 
 CAPABILITIES = Capabilities(
     supports=SUPPORTS, vocabulary=VOCABULARY, limits=LIMITS, home=HOME, needs=NEEDS, material=MATERIAL

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE
+from tuneport.backends.sagemaker.trial import is_built_in
 
 Json: TypeAlias = dict[str, Any]
 
@@ -138,16 +139,26 @@ def _take_described(document: Json) -> Taken:
 
 
 def _submitted(definitions: Any) -> Any:
-    """Definitions without the metrics that the service adds for its own algorithms; those may not be asked for."""
+    """Definitions without the metrics that the service adds: the objective's again, and all of its own algorithms."""
     if isinstance(definitions, list):
         return [_submitted(one) for one in definitions]
     algorithm = definitions.get("AlgorithmSpecification") if isinstance(definitions, dict) else None
-    if not isinstance(algorithm, dict) or not isinstance(algorithm.get("MetricDefinitions"), list):
+    metrics = algorithm.get("MetricDefinitions") if isinstance(algorithm, dict) else None
+    if not isinstance(metrics, list):
         return definitions
-    if not any(isinstance(one, dict) and one.get("Name") == _ADDED for one in algorithm["MetricDefinitions"]):
+    asked = [one for one in metrics if not _is_added(one, metrics)]
+    if len(asked) == len(metrics):
         return definitions
-    bare = {key: value for key, value in algorithm.items() if key != "MetricDefinitions"}
-    return definitions | {"AlgorithmSpecification": bare}
+    image = algorithm.get("TrainingImage")
+    theirs = not isinstance(image, str) or is_built_in(image)
+    return definitions | {"AlgorithmSpecification": algorithm | {"MetricDefinitions": [] if theirs else asked}}
+
+
+def _is_added(metric: Any, metrics: list[Any]) -> bool:
+    """Whether it says again, under the name that the service has for the objective, what another metric says."""
+    if not isinstance(metric, dict) or metric.get("Name") != _ADDED:
+        return False
+    return any(isinstance(one, dict) and one != metric and one.get("Regex") == metric.get("Regex") for one in metrics)
 
 
 _ADDED = "ObjectiveMetric"

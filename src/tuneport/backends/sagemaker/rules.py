@@ -10,7 +10,7 @@ from tuneport.backends.sagemaker.forms import CONFIG, ONE, SEVERAL
 from tuneport.backends.sagemaker.hyperparameters import number_of
 from tuneport.backends.sagemaker.space import combinations
 from tuneport.backends.sagemaker.study import EPOCHS
-from tuneport.backends.sagemaker.trial import BUILT_IN, DAY, repository
+from tuneport.backends.sagemaker.trial import DAY, is_built_in
 from tuneport.errors import Problem
 from tuneport.translation.shape import is_symbolic
 
@@ -289,7 +289,7 @@ def _metrics(request: Json) -> Problems:
         if image is None or is_symbolic(image):
             continue
         names = [one["Name"] for one in algorithm.get("MetricDefinitions", ())]
-        if repository(image) in BUILT_IN:
+        if is_built_in(image):
             if names:
                 hint = "leave them out; the algorithm sends its own"
                 yield Problem(here, "may not be given for an algorithm of the service", hint, key=True)

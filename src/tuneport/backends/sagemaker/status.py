@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from tuneport.backends.sagemaker.forms import ONE, SEVERAL
+from tuneport.backends.sagemaker.forms import CONFIG, ONE, SEVERAL
 from tuneport.backends.sagemaker.hyperparameters import number_of, text_of, value_of
 from tuneport.backends.sagemaker.space import chooser, legal_name
 from tuneport.backends.sagemaker.translate import TRANSLATOR
@@ -98,7 +98,7 @@ class SageMakerStatus:
         native = said.get("HyperParameterTuningJobStatus")
         unknown = RunState.PENDING if native is None else RunState.RUNNING
         state, reason = _STATES.get(str(native), (unknown, None))
-        if reason is RunReason.COMPLETED and _part(said, "TuningJobCompletionDetails").get("ConvergenceDetectedTime"):
+        if reason is RunReason.COMPLETED and _converged(reading.request, said):
             reason = RunReason.NO_IMPROVEMENT
         region = _ARN.match(str(said.get("HyperParameterTuningJobArn")))
         listed = [one for one in (*said.get(SUMMARIES, ()), *trials) if isinstance(one, dict)]
@@ -144,6 +144,13 @@ STATUS = SageMakerStatus()
 def _part(structure: Json, member: str) -> Json:
     value = structure.get(member)
     return value if isinstance(value, dict) else {}
+
+
+def _converged(request: Json, said: Json) -> bool:
+    """Whether convergence ended the job; that it was noticed, the service says of jobs that go on all the same."""
+    asked = _part(_part(request[CONFIG], "TuningJobCompletionCriteria"), "ConvergenceDetected")
+    noticed = _part(said, "TuningJobCompletionDetails").get("ConvergenceDetectedTime")
+    return asked.get("CompleteOnConvergence") == "Enabled" and noticed is not None
 
 
 def _links(request: Json, best: Json) -> dict[str, str]:

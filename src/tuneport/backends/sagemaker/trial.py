@@ -19,7 +19,7 @@ GIB = 2**30
 """What the service calls a GB of disk."""
 DAY = 86400
 """Seconds that a training job may run if nothing else is said."""
-BUILT_IN = frozenset({
+_BUILT_IN = frozenset({
     "blazingtext", "factorization-machines", "forecasting-deepar", "image-classification", "image-classification-neo",
     "ipinsights", "kmeans", "knn", "lda", "linear-learner", "ntm", "object-detection", "object2vec", "pca",
     "randomcutforest", "sagemaker-xgboost", "semantic-segmentation", "seq2seq", "xgboost", "xgboost-neo",
@@ -131,12 +131,12 @@ def _sends_metrics(spec: TrialSpec) -> bool:
     """Whether the service knows the metrics itself; of an image that is only named later nothing is known."""
     if spec.image is None or is_symbolic(spec.image):
         return True
-    return repository(spec.image) in BUILT_IN
+    return is_built_in(spec.image)
 
 
-def repository(image: str) -> str:
-    """The last part of an image's name, without its tag."""
-    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+def is_built_in(image: str) -> bool:
+    """Whether an image is one of the service's own, by the last part of its name, without its tag."""
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[0] in _BUILT_IN
 
 
 def _read_metrics(definitions: Sequence[Json], objective: str | None) -> dict[str, str]:
