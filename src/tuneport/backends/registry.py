@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 from tuneport.backends.protocols import PROTOCOL_VERSION, Backend
 from tuneport.errors import BackendConflictError, BackendError, BackendNotFoundError, BackendNotInstalledError
@@ -14,7 +16,14 @@ GROUP = "tuneport.backends"
 
 def names() -> list[str]:
     """Every registered backend. Nothing is imported for this."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+    return sorted({entry.name for entry in _registered(tuple(sys.path))})
+
+
+@lru_cache(maxsize=1)
+def _registered(path: tuple[str, ...]) -> EntryPoints:
+    """All backends on a path, found once: the metadata of every installed package is read for it."""
+    del path  # it is sys.path
+    return entry_points(group=GROUP)
 
 
 def load(name: str) -> Backend[Word]:
@@ -26,7 +35,7 @@ def load(name: str) -> Backend[Word]:
         BackendNotInstalledError: its import failed for want of a package.
         BackendError: it was written for another version of tuneport, or its import failed otherwise.
     """
-    entries = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
+    entries = {entry.value: entry for entry in _registered(tuple(sys.path)).select(name=name)}
     if not entries:
         msg = f"there is no backend '{name}'"
         raise BackendNotFoundError(msg, backend=name, hint=_known(name))
