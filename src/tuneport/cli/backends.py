@@ -102,7 +102,7 @@ def doctor(
     for about, finding in looks.examine(names or ()):
         found.append({"about": about, **asdict(finding)})
         if not as_json:
-            hint = f" ({finding.hint})" if finding.hint else ""
+            hint = f" ({finding.hint})" if finding.hint and not finding.ok else ""
             say(f"{'ok  ' if finding.ok else 'FAIL'} {about}: {finding.what}: {finding.found}{hint}")
     if as_json:
         say_json(found)
