@@ -86,6 +86,13 @@ def test_terraforms_spelling():
     assert document["tags"] == {"team": "vision", "empty": ""}
 
 
+def test_terraforms_blocks_may_be_lists_of_one():
+    document = written("terraform")
+    config = document["config"] | {"objective": [document["config"]["objective"]]}
+    listed = document | {"config": [config], "training_job_definition": [document["training_job_definition"]]}
+    assert TRANSLATOR.read(listed).request == TRANSLATOR.read(document).request
+
+
 def test_a_response_has_the_defaults_that_the_service_fills_in():
     document = written("describe")
     config, definition = document[CONFIG], document[ONE]

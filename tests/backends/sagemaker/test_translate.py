@@ -496,6 +496,12 @@ def test_compute_stays_where_it_was_said_when_the_machine_is_changed(name):
     assert "ml.m5.xlarge" in str(compute) or name == "definitions"
 
 
+def test_a_box_tells_people_where_the_compute_is():
+    box = exchange.read(golden("autotune"), BACKEND).job.native["sagemaker"]
+    first, *_ = box[ONE]["HyperParameterTuningResourceConfig"]["InstanceConfigs"]
+    assert first == "trial.resources"
+
+
 def test_a_box_that_was_written_by_hand_may_speak_the_services_own_words():
     ranges = {"CategoricalParameterRanges": [], "AutoParameters": [{"Name": "x", "ValueHint": "4"}]}
     request = changed(plain(), f"/{CONFIG}/ParameterRanges", ranges)

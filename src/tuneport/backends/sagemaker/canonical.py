@@ -3,7 +3,8 @@
 `canonical` loses nothing that matters, and `wire` makes it what the service takes. Two things are put where our words
 find them, with a mark of where they were, so that a job that was read may be edited like any other:
 
-- Compute in HyperParameterTuningResourceConfig moves to ResourceConfig, and that word stays in the place of its type.
+- Compute in HyperParameterTuningResourceConfig moves to ResourceConfig; in its place, `trial.resources` tells people
+  who read the box where it is.
 - A parameter that Autotune is to find a range for becomes a categorical of its one hint; AutoParameters keeps its name.
 """
 
@@ -21,6 +22,8 @@ from tuneport.translation.shape import is_symbolic
 Json: TypeAlias = dict[str, Any]
 
 RESOURCES, TUNING_RESOURCES = "ResourceConfig", "HyperParameterTuningResourceConfig"
+_MOVED = "trial.resources"
+"""What stands where compute was: our word for it."""
 _COMPUTE = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
 _KEY = "VolumeKmsKeyId"
 _WHOLE = re.compile(r"[-+]?[0-9]+")
@@ -141,7 +144,7 @@ def _move_compute(definition: Json) -> None:
     first = configs[0] if configs else theirs
     moved = {name: first[name] for name in _COMPUTE if name in first}
     definition[RESOURCES] = moved | ({_KEY: theirs[_KEY]} if _KEY in theirs else {})
-    mark = {"InstanceConfigs": [RESOURCES, *configs[1:]]} if configs else {"InstanceType": RESOURCES}
+    mark = {"InstanceConfigs": [_MOVED, *configs[1:]]} if configs else {"InstanceType": _MOVED}
     rest = {name: value for name, value in theirs.items() if name not in {*_COMPUTE, _KEY}}
     definition[TUNING_RESOURCES] = rest | mark
 
@@ -150,10 +153,10 @@ def _move_compute_back(definition: Json) -> Json:
     theirs = definition.get(TUNING_RESOURCES, {})
     ours = definition.get(RESOURCES, {})
     rest = {name: value for name, value in definition.items() if name != RESOURCES}
-    if theirs.get("InstanceType") == RESOURCES:
+    if theirs.get("InstanceType") == _MOVED:
         plain = {name: value for name, value in theirs.items() if name != "InstanceType"}
         return rest | {TUNING_RESOURCES: plain | ours}
-    if theirs.get("InstanceConfigs", [None])[0] == RESOURCES:
+    if theirs.get("InstanceConfigs", [None])[0] == _MOVED:
         first = {name: value for name, value in ours.items() if name != _KEY}
         key = {_KEY: ours[_KEY]} if _KEY in ours else {}
         return rest | {TUNING_RESOURCES: theirs | {"InstanceConfigs": [first, *theirs["InstanceConfigs"][1:]]} | key}

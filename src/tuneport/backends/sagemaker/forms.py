@@ -142,8 +142,8 @@ def _submitted(definitions: Any) -> Any:
     """Definitions without the metrics that the service adds: the objective's again, and all of its own algorithms."""
     if isinstance(definitions, list):
         return [_submitted(one) for one in definitions]
-    algorithm = definitions.get("AlgorithmSpecification") if isinstance(definitions, dict) else None
-    metrics = algorithm.get("MetricDefinitions") if isinstance(algorithm, dict) else None
+    algorithm = _at(definitions, "/AlgorithmSpecification")
+    metrics = _at(algorithm, "/MetricDefinitions")
     if not isinstance(metrics, list):
         return definitions
     asked = [one for one in metrics if not _is_added(one, metrics)]
@@ -405,16 +405,19 @@ _OBJECTIVE = {"hyper_parameter_tuning_job_objective": "objective"}
 
 def _take_terraform(document: Json) -> Taken:
     """The provider's resource has shorter names for some members, and tags as a map."""
+    config = "hyper_parameter_tuning_job_config"
     request = _swapped(document, _TERRAFORM)
-    config = request.get("hyper_parameter_tuning_job_config")
-    if isinstance(config, dict):
-        request["hyper_parameter_tuning_job_config"] = _swapped(config, _OBJECTIVE)
+    if config in request:
+        request[config] = _swapped(request[config], _OBJECTIVE)
     return Taken(_with_tag_list(request), where=_in_terraform)
 
 
-def _swapped(members: Json, names: Mapping[str, str]) -> Json:
+def _swapped(block: Any, names: Mapping[str, str]) -> Any:
+    """A block with the API's names for the provider's; a block may be a list of one."""
+    if isinstance(block, list):
+        return [_swapped(one, names) for one in block]
     long = {short: name for name, short in names.items()}
-    return {long.get(key, key): value for key, value in members.items()}
+    return {long.get(key, key): value for key, value in block.items()} if isinstance(block, dict) else block
 
 
 def _in_terraform(at: str) -> str:

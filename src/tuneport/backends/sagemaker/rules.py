@@ -339,7 +339,7 @@ def _compute(request: Json) -> Problems:
         given = {"ResourceConfig", "HyperParameterTuningResourceConfig"} & definition.keys()
         if len(given) != 1:
             message = "needs exactly one of ResourceConfig and HyperParameterTuningResourceConfig"
-            yield Problem(pointer, message, "name a machine")
+            yield Problem(pointer, message, "leave one of them out" if given else "name a machine")
         yield from _instances(f"{pointer}/ResourceConfig", definition)
         tuning = definition.get("HyperParameterTuningResourceConfig", {})
         beside = {"InstanceType", "InstanceCount", "VolumeSizeInGB"} & tuning.keys()
