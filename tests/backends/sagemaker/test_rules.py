@@ -186,6 +186,10 @@ def test_jobs_are_held_to_the_same_quota(kind, trials, refused):
     assert any("max_trials" in one.pointer for one in refusals(asked, "sagemaker")) == refused
 
 
+def test_nobody_knows_how_many_points_autotune_will_find():
+    assert pointers(changed(plain(), RANGES, {"AutoParameters": [{"Name": "x", "ValueHint": "4"}]})) == []
+
+
 def test_a_grid_takes_only_choices():
     request = changed(plain(), f"/{CONFIG}/Strategy", "Grid")
     assert pointers(request) == [CONTINUOUS, INTEGERS]

@@ -496,6 +496,15 @@ def test_compute_stays_where_it_was_said_when_the_machine_is_changed(name):
     assert "ml.m5.xlarge" in str(compute) or name == "definitions"
 
 
+def test_ranges_that_autotune_is_to_find_do_not_limit_trials():
+    ranges = {"AutoParameters": [{"Name": "x", "ValueHint": "4"}]}
+    request = changed(plain(), f"/{CONFIG}/ParameterRanges", ranges) | {"Autotune": {"Mode": "Enabled"}}
+    imported = exchange.read(request, BACKEND)
+    edited = imported.job.changed(budget=imported.job.budget.changed(max_trials=20))
+    payload = exchange.translate(edited, BACKEND, imported.settings).payload
+    assert payload[CONFIG]["ResourceLimits"]["MaxNumberOfTrainingJobs"] == 20
+
+
 def test_a_box_tells_people_where_the_compute_is():
     box = exchange.read(golden("autotune"), BACKEND).job.native["sagemaker"]
     first, *_ = box[ONE]["HyperParameterTuningResourceConfig"]["InstanceConfigs"]

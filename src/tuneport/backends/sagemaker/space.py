@@ -112,7 +112,7 @@ def names(ranges: Json) -> set[str]:
 
 def combinations(ranges: Json) -> int | None:
     """How many points a space has; None: infinitely many, or nobody knows yet."""
-    if ranges.get("ContinuousParameterRanges"):
+    if ranges.get("ContinuousParameterRanges") or ranges.get("AutoParameters"):
         return None
     counts = [len(set(item["Values"])) for item in ranges.get("CategoricalParameterRanges", ())]
     for item in ranges.get("IntegerParameterRanges", ()):
@@ -171,8 +171,13 @@ def write_space(job: TuningJob) -> Space:
 
 def _space(job: TuningJob, *, grid: bool) -> Space:
     branches = _branches(job, grid=grid)
-    counts = [combinations(part.ranges) for part in branches]
+    counts = [None if not grid and _may_be_hint(part.ranges) else combinations(part.ranges) for part in branches]
     return Space(branches, sum(count or 0 for count in counts) if None not in counts else None, grid)
+
+
+def _may_be_hint(ranges: Json) -> bool:
+    """Whether there is a single choice: it may be the example of a range that Autotune is to find."""
+    return any(len(item["Values"]) == 1 for item in ranges.get("CategoricalParameterRanges", ()))
 
 
 def _branches(job: TuningJob, *, grid: bool) -> list[Branch]:
