@@ -97,6 +97,7 @@ CATEGORICAL = f"{RANGES}/CategoricalParameterRanges"
         (f"{LIMITS}/MaxNumberOfTrainingJobs", 10_000, 10_001, f"{LIMITS}/MaxNumberOfTrainingJobs"),
         (f"{LIMITS}/MaxParallelTrainingJobs", 100, 101, f"{LIMITS}/MaxParallelTrainingJobs"),
         (f"{LIMITS}/MaxRuntimeInSeconds", 120, 119, f"{LIMITS}/MaxRuntimeInSeconds"),
+        (f"{LIMITS}/MaxRuntimeInSeconds", 30 * 86400, 30 * 86400 + 1, f"{LIMITS}/MaxRuntimeInSeconds"),
         (f"{STOP}/MaxRuntimeInSeconds", 28 * 86400, 28 * 86400 + 1, f"{STOP}/MaxRuntimeInSeconds"),
         (f"{STOP}/MaxPendingTimeInSeconds", 1800, 1799, f"{STOP}/MaxPendingTimeInSeconds"),
         (STATIC, {"rounds": "1"}, {"lr": "1"}, f"{STATIC}/lr"),

@@ -505,6 +505,18 @@ def test_ranges_that_autotune_is_to_find_do_not_limit_trials():
     assert payload[CONFIG]["ResourceLimits"]["MaxNumberOfTrainingJobs"] == 20
 
 
+@pytest.mark.parametrize(("more", "kept"), [({}, False), ({"Autotune": {"Mode": "Enabled"}}, True)])
+def test_what_is_said_to_be_off_matters_to_autotune(more, kept):
+    off = {"ConvergenceDetected": {"CompleteOnConvergence": "Disabled"}}
+    request = changed(plain(), f"/{CONFIG}/TrainingJobEarlyStoppingType", "Off")
+    request = changed(request, f"/{CONFIG}/TuningJobCompletionCriteria", off) | more
+    imported = exchange.read(request, BACKEND)
+    said = exchange.translate(imported.job, BACKEND, imported.settings, form="camel").payload
+    config = said["hyperParameterTuningJobConfig"]
+    assert (config.get("trainingJobEarlyStoppingType") == "Off") == kept
+    assert ("tuningJobCompletionCriteria" in config) == kept
+
+
 def test_a_box_tells_people_where_the_compute_is():
     box = exchange.read(golden("autotune"), BACKEND).job.native["sagemaker"]
     first, *_ = box[ONE]["HyperParameterTuningResourceConfig"]["InstanceConfigs"]

@@ -51,9 +51,10 @@ def canonical(request: Json) -> Json:
     config = made.get(CONFIG, {})
     if "ParameterRanges" in config:
         config["ParameterRanges"] = _ranges(config["ParameterRanges"])
-    _drop_defaults(config, CONFIG)
     criteria = config.get("TuningJobCompletionCriteria", {})
-    _drop_defaults(criteria.get("ConvergenceDetected", {}), "ConvergenceDetected")
+    if "Autotune" not in made:  # which would turn on what is not said to be off
+        _drop_defaults(config, CONFIG)
+        _drop_defaults(criteria.get("ConvergenceDetected", {}), "ConvergenceDetected")
     if isinstance(target := criteria.get("TargetObjectiveMetricValue"), int):
         criteria["TargetObjectiveMetricValue"] = float(target)
     for definition in definitions(made):

@@ -153,13 +153,15 @@ SUPPORTS: Mapping[Feature, Support] = {
         evidence="ResourceLimits.MaxNumberOfTrainingJobs",
     ),
     F.BUDGET_ANY_TRIALS: exact(evidence="ResourceLimits.MaxNumberOfTrainingJobs is optional"),
-    F.BUDGET_PARALLEL_TRIALS: exact(evidence="ResourceLimits.MaxParallelTrainingJobs"),
+    F.BUDGET_PARALLEL_TRIALS: exact(
+        "10, or up to 100 if the account's quota is raised", evidence="ResourceLimits.MaxParallelTrainingJobs"
+    ),
     F.BUDGET_MAX_FAILED_TRIALS: unsupported(
         "a job fails when its first five training jobs have failed, and by no other rule",
         instead="leave max_failed_trials out",
         evidence="Monitor the Progress of a Hyperparameter Tuning Job",
     ),
-    F.BUDGET_MAX_SECONDS: exact("whole seconds, 120 or more", evidence="ResourceLimits.MaxRuntimeInSeconds"),
+    F.BUDGET_MAX_SECONDS: exact("whole seconds, from 120 to 30 days", evidence="ResourceLimits.MaxRuntimeInSeconds"),
     F.BUDGET_NO_IMPROVEMENT: exact("3 or more", evidence="BestObjectiveNotImproving"),
     F.BUDGET_MAX_COST: unsupported(
         "there is no limit on money", instead="limit max_trials and max_seconds", evidence="ResourceLimits"
@@ -211,7 +213,7 @@ SUPPORTS: Mapping[Feature, Support] = {
     ),
     F.TRIAL_SPOT: exact(evidence="EnableManagedSpotTraining"),
     F.TRIAL_MAX_WAIT: exact(
-        "without spot: 1800 s or more, on accelerated machines",
+        "with spot, waiting and running are limited together; without, 1800 s or more, on accelerated machines",
         evidence="MaxWaitTimeInSeconds, MaxPendingTimeInSeconds",
     ),
     F.TRIAL_IDENTITY: exact(evidence="RoleArn"),

@@ -26,6 +26,7 @@ MOST_TRIALS = 750
 MOST_RANDOM_TRIALS = 10_000
 MOST_PARALLEL_TRIALS = 100
 LONGEST_TRIAL = 28 * DAY
+LONGEST_JOB = 30 * DAY
 
 _INTEGER, _CONTINUOUS, _CATEGORICAL = (
     "IntegerParameterRanges",
@@ -249,6 +250,7 @@ def _amounts(request: Json) -> Problems:
     for member, most in (
         ("MaxNumberOfTrainingJobs", MOST_RANDOM_TRIALS if random else MOST_TRIALS),
         ("MaxParallelTrainingJobs", MOST_PARALLEL_TRIALS),
+        ("MaxRuntimeInSeconds", LONGEST_JOB),
     ):
         amount = _number(config["ResourceLimits"], member)
         if amount is not None and amount > most:
