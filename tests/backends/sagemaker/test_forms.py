@@ -74,6 +74,19 @@ def test_the_controllers_spelling():
     assert definition["staticHyperParameters"]["sagemaker_program"] == "train.py"
 
 
+def test_expressions_of_a_state_stay_expressions():
+    document = written("jsonata")
+    document["Arguments"][CONFIG]["ResourceLimits"]["MaxParallelTrainingJobs"] = "{% $states.input.parallel %}"
+    document["Arguments"][ONE]["RoleArn"] = "{% $states.input.role %}"
+    imported = exchange.read(document, BACKEND)
+    assert imported.job.budget.parallel_trials == 1
+    edited = imported.job.changed(study=imported.job.study.changed(algorithm={"kind": "bayesian"}))
+    said = exchange.translate(edited, BACKEND, imported.settings).payload
+    document["Arguments"][CONFIG]["Strategy"] = "Bayesian"
+    del document["Arguments"][CONFIG]["RandomSeed"]
+    assert said == document
+
+
 def test_terraforms_spelling():
     document = written("terraform", golden("everything"))
     assert document["config"]["objective"] == {"type": "Maximize", "metric_name": "average test accuracy"}
@@ -142,7 +155,7 @@ def test_what_airflow_is_to_upload_is_none_of_the_services_business():
         ({"apiVersion": "sagemaker.services.k8s.aws/v1alpha1", "spec": {}}, "ack"),
         ({"apiVersion": "sagemaker.aws.amazon.com/v1", "spec": {}}, "operator"),
         ({"spec": {}}, "helm"),
-        ({"Resource": "arn:aws:states:::sagemaker:x", "Arguments": {}}, "states"),
+        ({"Resource": "arn:aws:states:::sagemaker:x", "Arguments": {}}, "jsonata"),
         ({CONFIG: {}, "CreationTime": 0}, "describe"),
         ({CONFIG: {}}, "parts"),
         ({CONFIG: {}, "HyperParameterTuningJobName": "a"}, "request"),

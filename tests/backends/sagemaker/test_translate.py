@@ -295,6 +295,12 @@ def test_a_variant_may_do_without(word, nothing):
     assert differences(one) == []
 
 
+def test_definitions_stay_though_nothing_but_a_parameter_tells_them_apart():
+    one = job(OPT, X, trial={"variants": [{"when": {"parameter": "opt", "values": ["sgd"]}, "retries": 0}]})
+    assert len(there(one)[SEVERAL]) == 2
+    assert there(back(one)) == there(one)
+
+
 def test_choices_with_one_trial_share_a_variant():
     several = [{"when": {"parameter": "opt", "values": ["sgd", "rms"]}, "retries": 3}]
     one = job({**OPT, "choices": ["adam", "sgd", "rms"]}, X, trial={"variants": several})
@@ -527,6 +533,44 @@ def test_a_box_that_was_written_by_hand_may_speak_the_services_own_words():
     ranges = {"CategoricalParameterRanges": [], "AutoParameters": [{"Name": "x", "ValueHint": "4"}]}
     request = changed(plain(), f"/{CONFIG}/ParameterRanges", ranges)
     assert wire(request)[CONFIG]["ParameterRanges"] == {"AutoParameters": ranges["AutoParameters"]}
+
+
+def test_what_is_the_default_need_not_be_said():
+    bare = plain()
+    bare[ONE]["InputDataConfig"] = [
+        {"ChannelName": "a", "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://demo-bucket/a"}}}
+    ]
+    said = changed(bare, f"/{CONFIG}/TrainingJobEarlyStoppingType")
+    said = changed(
+        said, f"/{CONFIG}/TuningJobCompletionCriteria", {"ConvergenceDetected": {"CompleteOnConvergence": "Disabled"}}
+    )
+    for flag in ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"):
+        said = changed(said, f"/{ONE}/{flag}", False)
+    for place, value in (
+        ("OutputDataConfig/CompressionType", "GZIP"),
+        ("OutputDataConfig/KmsKeyId", ""),
+        ("ResourceConfig/VolumeKmsKeyId", ""),
+        ("InputDataConfig/0/CompressionType", "None"),
+        ("InputDataConfig/0/RecordWrapperType", "None"),
+        ("InputDataConfig/0/ContentType", ""),
+        ("InputDataConfig/0/DataSource/S3DataSource/S3DataDistributionType", "FullyReplicated"),
+        ("Environment", {}),
+    ):
+        said = changed(said, f"/{ONE}/{place}", value)
+    said = changed(said, f"/{CONFIG}/ParameterRanges/ContinuousParameterRanges/2/ScalingType", "Auto")
+    assert TRANSLATOR.read(said).request == TRANSLATOR.read(bare).request
+    imported = exchange.read(said, BACKEND)
+    assert imported.boxed == []
+    assert exchange.translate(imported.job, BACKEND, imported.settings).payload == said
+
+
+def test_definitions_may_leave_ranges_to_autotune():
+    document = changed(golden("definitions"), "/Autotune", {"Mode": "Enabled"})
+    ranges = {"AutoParameters": [{"Name": "max_depth", "ValueHint": "4"}]}
+    document = changed(document, f"/{SEVERAL}/2/HyperParameterRanges", ranges)
+    imported = exchange.read(document, BACKEND)
+    assert "max_depth" in {one.name for one in imported.job.study.parameters}
+    assert exchange.translate(imported.job, BACKEND, imported.settings).payload == document
 
 
 def test_the_jobs_input_mode_is_that_of_channels_that_have_none():

@@ -67,8 +67,10 @@ def recognise(document: Mapping[str, Any]) -> str:
     if "spec" in document:
         version = str(document.get("apiVersion", ""))
         return "ack" if version.startswith("sagemaker.services") else "operator" if version else "helm"
-    if _step_of(document) is not None:
+    if "Resource" in document and isinstance(document.get("Parameters"), dict):
         return "states"
+    if "Resource" in document and isinstance(document.get("Arguments"), dict):
+        return "jsonata"
     if CONFIG in document:
         if document.keys() & {"HyperParameterTuningJobStatus", "HyperParameterTuningJobArn", "CreationTime"}:
             return "describe"
@@ -202,15 +204,11 @@ def _filled_ranges(ranges: Json) -> Json:
 # ---- Step Functions -------------------------------------------------------------------------------------------------
 
 
-def _step_of(document: Mapping[str, Any]) -> str | None:
-    """The member of a task state that holds the request."""
-    names = ("Parameters", "Arguments")
-    return next((name for name in names if isinstance(document.get(name), dict) and "Resource" in document), None)
+_TASK = {"Type": "Task", "Resource": "arn:aws:states:::sagemaker:createHyperParameterTuningJob.sync"}
 
 
 def _take_state(document: Json) -> Taken:
-    step = _step_of(document) or "Parameters"
-    return Taken(_without_paths(document[step]), where=lambda at: f"/{step}{at}")
+    return Taken(_without_paths(document["Parameters"]), where=lambda at: f"/Parameters{at}")
 
 
 def _without_paths(value: Any) -> Any:
@@ -238,8 +236,27 @@ def _with_paths(value: Any) -> Any:
 
 
 def _put_state(request: Json, _: Json) -> Json:
-    task = {"Type": "Task", "Resource": "arn:aws:states:::sagemaker:createHyperParameterTuningJob.sync"}
-    return {**task, "Parameters": _with_paths(request)}
+    return {**_TASK, "Parameters": _with_paths(request)}
+
+
+def _take_jsonata(document: Json) -> Taken:
+    """Values such as `{% $states.input.name %}` are expressions: they become symbolic values."""
+    request = _retold(document["Arguments"], lambda text: f"${text}" if text.startswith("{%") else text)
+    return Taken(request, where=lambda at: f"/Arguments{at}")
+
+
+def _put_jsonata(request: Json, _: Json) -> Json:
+    arguments = _retold(request, lambda text: text.removeprefix("$") if text.startswith("${%") else text)
+    return {**_TASK, "QueryLanguage": "JSONata", "Arguments": arguments}
+
+
+def _retold(value: Any, retell: Callable[[str], str]) -> Any:
+    """The value with every text in it changed."""
+    if isinstance(value, dict):
+        return {key: _retold(item, retell) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_retold(item, retell) for item in value]
+    return retell(value) if isinstance(value, str) else value
 
 
 # ---- Kubernetes -----------------------------------------------------------------------------------------------------
@@ -465,6 +482,7 @@ FORMS: Mapping[str, Form] = {
     "snake": Form(_take_snake, _put_snake),
     "terraform": Form(_take_terraform, _put_terraform),
     "states": Form(_take_state, _put_state),
+    "jsonata": Form(_take_jsonata, _put_jsonata),
     "operator": Form(_take_operator, _put_operator),
     "helm": Form(_take_helm, _put_helm),
 }
