@@ -222,6 +222,18 @@ def test_problems_are_told_with_their_place_in_the_document(form, strategy, low)
         assert [one.pointer for one in caught.value.problems] == [pointer]
 
 
+def test_what_a_chart_has_no_place_for_is_read_or_refused():
+    chart = TRANSLATOR.write(Reading("helm", TRANSLATOR.read(plain()).request))
+    chart["spec"]["enableManagedSpotTraining"] = True
+    chart["spec"]["hyperparameterTuningJobConfig"]["randomSeed"] = 7
+    request = TRANSLATOR.read(chart).request
+    assert (request[ONE]["EnableManagedSpotTraining"], request[CONFIG]["RandomSeed"]) == (True, 7)
+    chart["spec"]["spot"] = chart["spec"]["hyperparameterTuningJobConfig"]["sede"] = 1
+    with pytest.raises(PayloadError) as caught:
+        TRANSLATOR.read(chart)
+    assert {one.pointer for one in caught.value.problems} == {"/spec/spot", "/spec/hyperparameterTuningJobConfig/sede"}
+
+
 def test_a_chart_says_what_it_has_a_place_for():
     chart = written("helm")
     assert chart["name"] == "demo-1"

@@ -352,6 +352,8 @@ _HELM = {
     "/spec/enableInterContainerTrafficEncryption": f"/{ONE}/EnableInterContainerTrafficEncryption",
 }
 """Values of the operator's chart, which are flat, and where they belong."""
+_REST = {"/spec": f"/{ONE}", "/spec/hyperparameterTuningJobConfig": f"/{CONFIG}"}
+"""Where values belong that the chart has no place for: they are read, or refused, under the API's own names."""
 
 
 def _take_helm(document: Json) -> Taken:
@@ -360,12 +362,18 @@ def _take_helm(document: Json) -> Taken:
         value = _at(document, there)
         if value is not None:
             _set(request, here, [_channel(one) for one in value] if _lists_channels(here, value) else value)
+    for there, here in _REST.items():
+        rest = _at(document, there)
+        for key in rest if isinstance(rest, dict) else ():
+            if not any(f"{known}/".startswith(f"{there}/{key}/") for known in _HELM):
+                request.setdefault(here.strip("/"), {})[key] = rest[key]
     name = document.get("name")
     return Taken(request, where=_in_chart, name=name if isinstance(name, str) and name else UNNAMED)
 
 
 def _in_chart(at: str) -> str:
-    there, here = max(_HELM.items(), key=lambda pair: len(pair[1]) if f"{at}/".startswith(f"{pair[1]}/") else 0)
+    places = [*_HELM.items(), *_REST.items()]
+    there, here = max(places, key=lambda pair: len(pair[1]) if f"{at}/".startswith(f"{pair[1]}/") else 0)
     return there + at[len(here) :] if f"{at}/".startswith(f"{here}/") else "/spec"
 
 
