@@ -203,6 +203,11 @@ def test_programs(host, spec, words, tmp_path):
 
 
 @pytest.mark.parametrize("host", CONTRACTS)
+def test_a_command_starts_in_its_package(host, tmp_path):
+    assert CONTRACTS[host](context(tmp_path, package="src")).cwd == f"{tmp_path}/src"
+
+
+@pytest.mark.parametrize("host", CONTRACTS)
 def test_an_image_runs_by_its_command_or_not_at_all(host, tmp_path):
     assert CONTRACTS[host](context(tmp_path, image="repo/train:1")).argv[1] == "train.py"
     with pytest.raises(JobError, match="the job: 1 problem") as caught:
