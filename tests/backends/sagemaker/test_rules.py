@@ -184,7 +184,7 @@ def test_jobs_are_held_to_the_same_quota(kind, trials, refused):
     job, _ = TRANSLATOR.from_native(canonical(plain()), "request")
     study = job.study.changed(algorithm={"kind": kind})
     asked = job.changed(study=study, budget=job.budget.changed(max_trials=trials))
-    assert any("max_trials" in one.pointer for one in refusals(asked, "sagemaker")) == refused
+    assert any("MaxNumberOfTrainingJobs" in one.message for one in refusals(asked, "sagemaker")) == refused
 
 
 def test_nobody_knows_how_many_points_autotune_will_find():

@@ -345,6 +345,25 @@ def test_hyperband_is_told_how_much_there_is(parameters, most):
     assert resources == {"MinResource": 1} | ({} if most is None else {"MaxResource": most})
 
 
+@pytest.mark.parametrize(
+    ("parameters", "said"), [([{"epochs": 9}, {"n_epochs": 3}], False), ([{"epochs": 9}, {}], True)]
+)
+def test_hyperband_is_told_so_unless_every_definition_says_the_epochs(parameters, said):
+    variants = [
+        {"when": {"parameter": "opt", "values": [choice]}, "parameters": fixed}
+        for choice, fixed in zip(OPT["choices"], parameters, strict=True)
+    ]
+    request = valid(
+        job(
+            {"name": "lr", "kind": "float", "low": 0, "high": 1},
+            OPT,
+            study={"algorithm": {"kind": "hyperband"}},
+            trial={"variants": variants},
+        )
+    )
+    assert ("MaxResource" in request[CONFIG]["StrategyConfig"]["HyperbandStrategyConfig"]) == said
+
+
 GRID = {"algorithm": {"kind": "grid"}}
 N = {"name": "n", "kind": "int", "low": 1, "high": 30}
 
@@ -614,6 +633,7 @@ def test_patterns_that_python_does_not_know_stay_in_the_box():
         (f"/{CONFIG}/HyperParameterTuningJobObjective", None, f"/{CONFIG}/HyperParameterTuningJobObjective"),
         (f"/{CONFIG}/ParameterRanges", {}, f"/{CONFIG}/ParameterRanges"),
         (f"/{ONE}/AlgorithmSpecification/TrainingImage", None, f"/{ONE}/AlgorithmSpecification"),
+        (f"/{CONFIG}/Strategy", "Grid", f"/{CONFIG}/ParameterRanges/ContinuousParameterRanges"),
     ],
 )
 def test_what_makes_no_job(pointer, value, place):

@@ -48,6 +48,7 @@ def malformed(request: Json) -> Problems:
         yield from _bounds(pointer, ranges)
         yield from _scales(pointer, ranges)
         yield from _searched_twice(pointer, ranges)
+    yield from _ranges_of_a_grid(request, _CONTINUOUS)  # which are no grid without a step
     yield from _hyperband_stops_itself(request[CONFIG])
 
 
@@ -165,6 +166,12 @@ def _searched_twice(pointer: str, ranges: Json) -> Problems:
         seen.add(name)
 
 
+def _ranges_of_a_grid(request: Json, kind: str) -> Problems:
+    for pointer, ranges in _ranges(request) if request[CONFIG]["Strategy"] == "Grid" else ():
+        if ranges.get(kind):
+            yield Problem(f"{pointer}/{kind}", "a grid takes only categorical ranges", "list the values")
+
+
 def _hyperband_stops_itself(config: Json) -> Problems:
     if config.get("Strategy") == "Hyperband" and config.get("TrainingJobEarlyStoppingType") == "Auto":
         message = "Hyperband stops training jobs itself: leave it out, or Off"
@@ -211,12 +218,7 @@ def _enough_points(request: Json) -> Problems:
 
 
 def _grid(request: Json) -> Problems:
-    if request[CONFIG]["Strategy"] != "Grid":
-        return
-    for pointer, ranges in _ranges(request):
-        for kind in (_INTEGER, _CONTINUOUS):
-            if ranges.get(kind):
-                yield Problem(f"{pointer}/{kind}", "a grid takes only categorical ranges", "list the values")
+    yield from _ranges_of_a_grid(request, _INTEGER)
 
 
 def _hyperband(request: Json) -> Problems:
@@ -246,9 +248,12 @@ def _amounts(request: Json) -> Problems:
         searched += (count := sum(1 for _ in _searched(ranges)))
         if count and searched > MOST_SEARCHED:
             yield Problem(pointer, f"{searched} parameters are searched, {MOST_SEARCHED} at most can be")
-    random = config["Strategy"] == "Random"
+    trials = _number(config["ResourceLimits"], "MaxNumberOfTrainingJobs") or 0
+    if trials > (MOST_RANDOM_TRIALS if config["Strategy"] == "Random" else MOST_TRIALS):
+        here = f"/{CONFIG}/ResourceLimits/MaxNumberOfTrainingJobs"
+        hint = f"at most {MOST_TRIALS}, or {MOST_RANDOM_TRIALS} if they are random"
+        yield Problem(here, f"{trials} are more training jobs than one tuning job may have", hint)
     for member, most in (
-        ("MaxNumberOfTrainingJobs", MOST_RANDOM_TRIALS if random else MOST_TRIALS),
         ("MaxParallelTrainingJobs", MOST_PARALLEL_TRIALS),
         ("MaxRuntimeInSeconds", LONGEST_JOB),
     ):

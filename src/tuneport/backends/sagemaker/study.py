@@ -48,7 +48,7 @@ def write_config(job: TuningJob, space: Space, ranges: Json | None) -> Json:
     """
     config = {
         "Strategy": _write_strategy(job, space),
-        "StrategyConfig": _write_hyperband(job),
+        "StrategyConfig": _write_hyperband(job, space),
         "HyperParameterTuningJobObjective": None if ranges is None else write_objective(job.study.objective),
         "ResourceLimits": _write_limits(job.budget, space),
         "ParameterRanges": ranges,
@@ -99,13 +99,14 @@ def _write_strategy(job: TuningJob, space: Space) -> str:
     return _STRATEGIES["random" if kind == "grid" and not space.grid else kind]
 
 
-def _write_hyperband(job: TuningJob) -> Json:
-    """Where the most resource is not said, the service takes the epochs; without these it must be said all the same."""
+def _write_hyperband(job: TuningJob, space: Space) -> Json:
+    """Where the most resource is not said, the service takes the epochs; a definition without them needs it said."""
     algorithm = job.study.algorithm
     if not isinstance(algorithm, Hyperband):
         return {}
     most = algorithm.max_resource
-    if most is None and job.trial.parameters.keys().isdisjoint(EPOCHS):
+    fixed = [job.under(part.values).trial.parameters.keys() | part.static.keys() for part in space.branches]
+    if most is None and any(names.isdisjoint(EPOCHS) for names in fixed):
         most = max(_MOST_RESOURCE, algorithm.min_resource)
     said = {} if most is None else {"MaxResource": most}
     return {"HyperbandStrategyConfig": {"MinResource": algorithm.min_resource, **said}}
