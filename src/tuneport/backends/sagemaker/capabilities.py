@@ -250,7 +250,8 @@ SUPPORTS: Mapping[Feature, Support] = {
     F.NATIVE: exact("what was read from SageMaker; boxes of other clouds mean nothing here", evidence="the request"),
 }
 
-LIMITS = Limits(max_parameters=30, max_trials=10_000, max_parallel_trials=100)
+LIMITS = Limits(max_parameters=30, max_parallel_trials=100)
+"""How many trials there may be depends on the strategy: see the rules."""
 
 CAPABILITIES = Capabilities(
     supports=SUPPORTS, vocabulary=VOCABULARY, limits=LIMITS, home=HOME, needs=NEEDS, material=MATERIAL
