@@ -318,6 +318,15 @@ def test_compute_in_its_other_place(compute, refused):
     assert pointers(changed(plain(), COMPUTE)) == [f"/{ONE}"]
 
 
+@pytest.mark.parametrize("place", [COMPUTE, TUNING])
+def test_disks_take_no_alias_of_a_key(place):
+    compute = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    request = changed(changed(plain(), COMPUTE), place, compute | {"VolumeKmsKeyId": "1234abcd"})
+    assert pointers(request) == []
+    key = f"{place}/VolumeKmsKeyId"
+    assert pointers(changed(request, key, "alias/mine")) == [key]
+
+
 def test_variables_are_counted_over_all_definitions():
     request = golden("definitions")
     for index, count in enumerate((20, 20, 8)):

@@ -126,7 +126,7 @@ EVERYTHING = job(
         "retries": 2,
         "spot": True,
         "network": {"subnets": ["subnet-1"], "security_groups": ["sg-1"], "isolated": True, "encrypted": True},
-        "encryption": {"key": "alias/a", "disk_key": "alias/b"},
+        "encryption": {"key": "alias/a", "disk_key": "1234abcd-12ab-34cd-56ef-1234567890ab"},
         "metrics": {"score": r"score=(\S+)", "loss": "loss=(.*)"},
     },
     labels={"team": "vision", "none": ""},

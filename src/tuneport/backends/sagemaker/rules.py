@@ -347,6 +347,9 @@ def _compute(request: Json) -> Problems:
         if len(given) != 1:
             message = "needs exactly one of ResourceConfig and HyperParameterTuningResourceConfig"
             yield Problem(pointer, message, "leave one of them out" if given else "name a machine")
+        for member in sorted(given):
+            if str(definition[member].get("VolumeKmsKeyId", "")).startswith("alias/"):
+                yield Problem(f"{pointer}/{member}/VolumeKmsKeyId", "must be a key's id or ARN, not its alias")
         yield from _instances(f"{pointer}/ResourceConfig", definition)
         tuning = definition.get("HyperParameterTuningResourceConfig", {})
         beside = {"InstanceType", "InstanceCount", "VolumeSizeInGB"} & tuning.keys()
