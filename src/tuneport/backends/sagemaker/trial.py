@@ -110,7 +110,10 @@ def legal_metric(name: str) -> str:
 
 
 def _write_algorithm(spec: TrialSpec, metrics: Sequence[str]) -> Json:
-    patterns = spec.metrics or {name: _printed(name) for name in metrics if not _sends_metrics(spec)}
+    patterns = dict(spec.metrics)
+    if not _sends_metrics(spec):  # the service refuses an objective that no pattern finds
+        for name in metrics[:1] if patterns else metrics:
+            patterns.setdefault(name, _printed(name))
     return {
         **_some(TrainingImage=spec.image, AlgorithmName=spec.algorithm),
         "TrainingInputMode": "File",
@@ -140,13 +143,15 @@ def is_built_in(image: str) -> bool:
 
 
 def _read_metrics(definitions: Sequence[Json], objective: str | None) -> dict[str, str]:
-    """Patterns by metric; none if there is just the one that tuneport_trial's lines are found by."""
+    """Patterns by metric, without the one that tuneport_trial's lines are found by."""
     found: dict[str, str] = {}
     for one in definitions:
         name = legal_metric(one["Name"])
         if _is_pattern(one["Regex"]):
             found.setdefault(name, one["Regex"])
-    return {} if objective is not None and found == {objective: _printed(objective)} else found
+    if objective is not None and found.get(objective) == _printed(objective):
+        del found[objective]
+    return found
 
 
 def _is_pattern(regex: str) -> bool:
