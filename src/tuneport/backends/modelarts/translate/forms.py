@@ -85,7 +85,7 @@ def shape(form: str) -> Shape:
     schema = schema_of("tuneport.backends.modelarts")
     definitions = dict(schema["$defs"])
     ranges = definitions["SearchParams"]
-    kinds = {"type": "string", "enum": ["continuous", "discrete", "discreate"]}  # as a past edition prints it
+    kinds = {"enum": ["continuous", "discrete", "discreate"]}  # as a past edition prints it
     definitions["SearchParams"] = ranges | {"properties": ranges["properties"] | {"param_type": kinds}}
     return Shape({"$defs": definitions}, _ROOTS[form], unknown="keep" if form.endswith("response") else "refuse")
 
