@@ -21,6 +21,8 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", re.IGNORECASE | re.ASCII)
 _LONGEST = 100
 """Characters that a size or a duration may have; what follows makes it neither."""
+MAX_PATTERN = 1000
+"""Characters that a pattern may have; making one ready can take milliseconds for a few of them."""
 
 SECRET = re.compile(
     r"A[KS]IA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{36,}"
@@ -123,7 +125,7 @@ FunctionPath: TypeAlias = Annotated[
     BeforeValidator(_function_path, json_schema_input_type=str),
 ]
 """A Python function as "package.module:function"."""
-Patterns: TypeAlias = dict[Name, Annotated[Str, Field(min_length=1), AfterValidator(_pattern)]]
+Patterns: TypeAlias = dict[Name, Annotated[Str, Field(min_length=1, max_length=MAX_PATTERN), AfterValidator(_pattern)]]
 """Metric name to a regular expression."""
 ToldBy: TypeAlias = Literal["flag", "variable"]
 """A command-line flag, or an environment variable, of the channel's name."""

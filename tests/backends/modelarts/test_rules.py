@@ -32,6 +32,7 @@ MALFORMED = [
     ({f"{REWARD}/mode": ...}, f"{REWARD}/mode"),
     ({f"{REWARD}/mode": "${mode}"}, f"{REWARD}/mode"),
     ({f"{REWARD}/regex": "("}, f"{REWARD}/regex"),
+    ({f"{REWARD}/regex": "a" * 1001}, f"{REWARD}/regex"),
     ({f"{SEARCH}/reward_attrs/1": {"name": "acc", "mode": "min"}}, f"{SEARCH}/reward_attrs/1/name"),
     ({f"{LR}/name": ...}, f"{LR}/name"),
     ({f"{LR}/lower_bound": ...}, f"{LR}/lower_bound"),

@@ -17,6 +17,7 @@ from tuneport.backends.modelarts.translate.study import MODES, OPTIONS
 from tuneport.backends.modelarts.translate.values import Kind, boolean, listed, number, whole
 from tuneport.errors import Problem
 from tuneport.model.parameters import MAX_CHOICES
+from tuneport.model.trial_spec import MAX_PATTERN
 from tuneport.model.word import did_you_mean, short
 from tuneport.translation.shape import is_symbolic
 
@@ -127,11 +128,18 @@ def _rewards(search: Json, where: str) -> Iterator[Problem]:
         yield from _required(one, "name", here)
         if one.get("mode") not in MODES:
             yield Problem(f"{here}/mode", f"must be max or min, not {short(one.get('mode'))}")
-        try:
-            re.compile(one.get("regex", ""))
-        except (re.error, OverflowError, RecursionError) as error:
-            yield Problem(f"{here}/regex", f"is not a regular expression: {error}")
+        yield from _pattern(one.get("regex", ""), f"{here}/regex")
     yield from _twice(_items(search, "reward_attrs", where), "name", "metric")
+
+
+def _pattern(regex: str, here: str) -> Iterator[Problem]:
+    if len(regex) > MAX_PATTERN:
+        yield Problem(here, f"{len(regex)} characters are more than {MAX_PATTERN}")
+        return
+    try:
+        re.compile(regex)
+    except (re.error, OverflowError, RecursionError) as error:
+        yield Problem(here, f"is not a regular expression: {error}")
 
 
 def _ranges(search: Json, where: str) -> Iterator[Problem]:
