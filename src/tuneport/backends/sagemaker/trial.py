@@ -110,10 +110,9 @@ def legal_metric(name: str) -> str:
 
 
 def _write_algorithm(spec: TrialSpec, metrics: Sequence[str]) -> Json:
-    patterns = dict(spec.metrics)
-    if not _sends_metrics(spec):  # the service refuses an objective that no pattern finds
-        for name in metrics[:1] if patterns else metrics:
-            patterns.setdefault(name, _printed(name))
+    # The service refuses an objective that no pattern finds.
+    printed = [] if _sends_metrics(spec) else [name for name in metrics if name not in spec.metrics]
+    patterns = {name: _printed(name) for name in printed} | dict(spec.metrics)
     return {
         **_some(TrainingImage=spec.image, AlgorithmName=spec.algorithm),
         "TrainingInputMode": "File",
