@@ -27,7 +27,7 @@ MAY_CALL_ON = {
     "files": WORDS,
     "schemas": {*WORDS, "translation"},
     "engine.launch": WORDS,  # pure data that backends fill in
-    "engine": {*WORDS, "search", "engine.launch"},
+    "engine": {*WORDS, "search", "engine.launch", "backends.protocols"},
     "backends.protocols": {*WORDS, "translation", "engine.launch"},
     "backends.registry": {*WORDS, "backends.protocols"},
     "backends.retries": {*WORDS, "backends.protocols"},

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from tuneport.engine.launch import LaunchContract
+from tuneport.engine.launch import LaunchContract, TrialContext
 from tuneport.errors import Problem
 from tuneport.model.job import TuningJob
-from tuneport.model.results import StudyResult
+from tuneport.model.results import Failure, StudyResult
 from tuneport.model.word import Word
 from tuneport.translation.capabilities import Capabilities
 
@@ -177,6 +177,87 @@ class Cloud(Backend[S], Protocol[S]):
 
     def connect(self, settings: S, *, endpoint: str | None = None) -> Client:
         """Open a connection. The first place where an SDK may load.
+
+        Raises:
+            BackendNotInstalledError: its SDK is not there.
+            AuthError: it has no credentials.
+        """
+
+
+# ---- single training jobs, by which our own search drives trials there ----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A training job as its service sees it.
+
+    Attributes:
+        started: when it began to run, in POSIX seconds; None: it waits for its machines.
+        ended: when it ended; None: it has not.
+        failure: why it did not end well; CANCELLED if it was stopped, by whomever.
+    """
+
+    started: float | None = None
+    ended: float | None = None
+    failure: Failure | None = None
+
+
+class SingleJobs(Protocol):
+    """The training jobs of one run. May be used from several threads; its errors are all BackendErrors."""
+
+    late: float
+    """Seconds after a job's end within which its last lines may still come."""
+
+    def submit(self, document: Json, *, again: bool = False) -> JobRef:
+        """Start a job, once.
+
+        Args:
+            document: of the backend's `TrainingForm`; its name, or a label, is that of no other attempt of any trial.
+            again: an earlier call with it may have got through: look before anything is sent.
+
+        Raises:
+            BackendError: the service refuses it, or could not be reached.
+        """
+
+    def poll(self, refs: Collection[JobRef]) -> Mapping[JobRef, JobStatus]:
+        """How jobs are, in few calls: by lists, where services have them."""
+
+    def lines(self, refs: Collection[JobRef]) -> Mapping[JobRef, list[str]]:
+        """What jobs have written since the last call about each of them, which begins with their first line."""
+
+    def stop(self, ref: JobRef) -> None:
+        """Ask a job to end. No effect if it has.
+
+        Raises:
+            BackendError: the service could not be asked.
+        """
+
+
+class TrainingForm(Protocol):
+    """A trial as one training job. Pure."""
+
+    @property
+    def form(self) -> str:
+        """The kind of document, one of the translator's, that a job of a single point is said in."""
+
+    def document(self, request: Json, trial: TrialContext) -> Json:
+        """The training job of a trial.
+
+        Args:
+            request: the canonical request, in that form, for a job that searches nothing but the trial's point.
+            trial: which trial it is; `engine.launch.token` is the job's name, or on its label.
+        """
+
+
+class Drivable(Cloud[S], Protocol[S]):
+    """A cloud whose trials our own search can drive: each is a training job by itself."""
+
+    @property
+    def training(self) -> TrainingForm:
+        """Trials as training jobs."""
+
+    def jobs(self, settings: S, run: str, *, endpoint: str | None = None) -> SingleJobs:
+        """Open a connection for the training jobs of a run, whose id is in all of their names or labels.
 
         Raises:
             BackendNotInstalledError: its SDK is not there.

@@ -110,6 +110,11 @@ PRINTED = r"tuneport:.* {metric}=(\S+)"
 """Finds a metric in the lines that tuneport_trial prints where its host reads output; the same text as there."""
 
 
+def token(trial: TrialContext) -> str:
+    """What marks one attempt of a trial wherever it runs: the same whenever it is asked for, and no other's."""
+    return f"{trial.run}-{trial.trial}-{trial.attempt}"
+
+
 def program(trial: TrialContext) -> list[str]:
     """The program and the user's own arguments, before those of the parameters.
 
