@@ -263,3 +263,19 @@ def _in_range(parameter: Float | Int, value: Any) -> bool:
         return True
     steps = (value - parameter.low) / parameter.step
     return bool(abs(steps - round(steps)) <= 1e-9 * max(1.0, abs(steps)))
+
+
+def parents_first(parameters: Sequence[Parameter]) -> list[Parameter]:
+    """The parameters as written, except that each follows those that its condition names."""
+    ordered: dict[int, Parameter] = {}
+
+    def place(index: int) -> None:
+        condition = parameters[index].when
+        for other, parent in enumerate(parameters if condition else ()):
+            if condition and parent.name == condition.parameter and other not in ordered:
+                place(other)
+        ordered.setdefault(index, parameters[index])
+
+    for index in range(len(parameters)):
+        place(index)
+    return list(ordered.values())

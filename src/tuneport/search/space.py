@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuneport.errors import Problem, SearchError
-from tuneport.model.parameters import Categorical, Discrete, Float, Int, Scale, allowed
+from tuneport.model.parameters import Categorical, Discrete, Float, Int, Scale, allowed, parents_first
 from tuneport.model.study import AnyParameter
 from tuneport.model.word import Scalar, did_you_mean, pointer, same
 
@@ -92,6 +92,10 @@ class Dimension(ABC):
         """A number per coordinate that tells values apart: the cell's index, or the value itself."""
 
     @abstractmethod
+    def middle(self, code: Array) -> Array:
+        """The coordinate that stands for each code, as `snap` gives it."""
+
+    @abstractmethod
     def codes(self, values: Iterable[Scalar]) -> Sequence[float]:
         """The codes of those of `values` that this parameter can take; compared like conditions are."""
 
@@ -116,7 +120,7 @@ class _Continuous(Dimension):
         return float(self.code(np.asarray(u)))
 
     def coordinate(self, value: Any) -> float:
-        return float(np.clip((self._warp.forward(np.asarray(value, dtype=float)) - self._start) / self._span, 0, 1))
+        return float(self.middle(np.asarray(value, dtype=float)))
 
     def typed(self, value: Any) -> float:
         return float(value)
@@ -129,6 +133,9 @@ class _Continuous(Dimension):
 
     def code(self, u: Array) -> Array:
         return np.clip(self._warp.inverse(self._start + self.snap(u) * self._span), self._low, self._high)
+
+    def middle(self, code: Array) -> Array:
+        return np.asarray(np.clip((self._warp.forward(code) - self._start) / self._span, 0, 1))
 
     def codes(self, values: Iterable[Scalar]) -> Sequence[float]:
         return [float(value) for value in values if not isinstance(value, (str, bool))]
@@ -155,13 +162,13 @@ class _Finite(Dimension):
         return np.clip(np.floor(u * self.count), 0, self.count - 1)
 
     def snap(self, u: Array) -> Array:
-        return self._middle(self.code(u))
+        return self.middle(self.code(u))
 
     def value(self, u: float) -> Scalar:
         return self.at(int(self.code(np.asarray(u))))
 
     def coordinate(self, value: Any) -> float:
-        return float(self._middle(np.asarray(self.find(value), dtype=float)))
+        return float(self.middle(np.asarray(self.find(value), dtype=float)))
 
     def typed(self, value: Any) -> Scalar:
         return self.at(self.find(value))
@@ -170,8 +177,8 @@ class _Finite(Dimension):
         index = self.code(u)
         return self.left(index), self.left(index + 1)
 
-    def _middle(self, index: Array) -> Array:
-        return (self.left(index) + self.left(index + 1)) / 2
+    def middle(self, code: Array) -> Array:
+        return (self.left(code) + self.left(code + 1)) / 2
 
 
 class _Listed(_Finite):
@@ -203,7 +210,7 @@ class _Listed(_Finite):
 
     def _measured(self) -> Array:
         if not isinstance(self.parameter, Discrete) or self.count == 1:
-            return self._middle(np.arange(self.count, dtype=float))
+            return self.middle(np.arange(self.count, dtype=float))
         values = np.array(self._values, dtype=float)
         warped = _warp(self.parameter.scale, values[0], values[-1]).forward(values)
         return np.asarray((warped - warped[0]) / (warped[-1] - warped[0]))
@@ -333,7 +340,7 @@ class Space:
     """
 
     def __init__(self, parameters: Sequence[AnyParameter]) -> None:
-        self.dimensions = tuple(_dimension(parameter) for parameter in _parents_first(parameters))
+        self.dimensions = tuple(_dimension(parameter) for parameter in parents_first(parameters))
         self._parents = [self._conditions(dimension.parameter) for dimension in self.dimensions]
         self._branches = self._counted()
         self.size = self._total()
@@ -507,22 +514,6 @@ class Space:
                 yield Problem(pointer([name]), "is no parameter", did_you_mean(name, known))
             elif name not in clean and pointer([name]) not in reported:
                 yield Problem(pointer([name]), "does not exist under these conditions")
-
-
-def _parents_first(parameters: Sequence[AnyParameter]) -> list[AnyParameter]:
-    """The parameters as written, except that each follows those that its condition names."""
-    ordered: dict[int, AnyParameter] = {}
-
-    def place(index: int) -> None:
-        condition = parameters[index].when
-        for other, parent in enumerate(parameters if condition else ()):
-            if condition and parent.name == condition.parameter and other not in ordered:
-                place(other)
-        ordered.setdefault(index, parameters[index])
-
-    for index in range(len(parameters)):
-        place(index)
-    return list(ordered.values())
 
 
 def _exists(parameter: AnyParameter, values: Mapping[str, Any]) -> bool:
