@@ -227,7 +227,9 @@ class _Text:
             return value
         if walk.lenient:
             value = self._spelling(value)
-        if not isinstance(value, str):
+        if self._numbered and _is_number(value):
+            walk.report(at, f"the number {value} is not known here", self._hint_of_numbers())
+        elif not isinstance(value, str):
             walk.report(at, f"must be text, not {_kind(value)}", _hint("", list(self._names)) if self._names else None)
         elif self._names:
             if value not in self._names and not walk.keeps:
@@ -235,6 +237,10 @@ class _Text:
         elif complaint := self._complaint(value):
             walk.report(at, complaint)
         return value
+
+    def _hint_of_numbers(self) -> str:
+        known = [f"{number} ({name})" for number, name in sorted(self._numbered.items())]
+        return f"{'known are' if len(known) <= _FEW_KEYS else 'such as'} {', '.join(known[:_FEW_KEYS])}"
 
     def _complaint(self, value: str) -> str | None:
         if len(value) < self._least:
@@ -416,7 +422,7 @@ class _Object:
         if walk.lenient and isinstance(value, list) and len(value) == 1:
             value = value[0]
         if not isinstance(value, dict):
-            walk.report(at, f"must be an object, not {_kind(value)}")
+            walk.report(at, f"must be an object, not {_kind(value)}", self._hint_of_keys())
             return value
         given, found = self._given(value, at, walk)
         for name in self._required:
@@ -430,6 +436,13 @@ class _Object:
             for name, zero in self._kept_zeros.items():
                 found.setdefault(name, zero)
         return found
+
+    def _hint_of_keys(self) -> str | None:
+        """What the object is made of, if it is not too much to tell."""
+        keys = list(self._schema["properties"])
+        if len(keys) == 1:
+            return f'write {{"{keys[0]}": ...}}'
+        return f"its keys are {_listed(keys)}" if 0 < len(keys) <= _FEW_KEYS else None
 
     def _given(self, value: dict[Any, Any], at: Place, walk: _Walk) -> tuple[dict[str, str], dict[str, Any]]:
         """Names of the properties that were given, with their spelling, and what was found there."""
@@ -464,6 +477,8 @@ class _Object:
 
 
 _LONGEST_NAME = 200
+_FEW_KEYS = 8
+"""Keys, or names of an enum, that a hint tells all of."""
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _DURATION = re.compile(r"(-?)0*([0-9]+)(?:\.([0-9]{1,9}))?s?")

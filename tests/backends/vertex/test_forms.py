@@ -140,7 +140,6 @@ def test_numbers_of_goals(number, goal):
         ({}, ""),
         ({"anything": 1}, ""),
         ({1: 2}, ""),
-        ({"hyperparameterTuningJobs": [PLAIN]}, "/hyperparameterTuningJobs"),
         ({"trainingTaskDefinition": f"{DEFINITIONS}automl_tables_1.0.0.yaml"}, "/trainingTaskDefinition"),
         ({"trainingTaskDefinition": 3}, "/trainingTaskDefinition"),
         ({"trainingTaskDefinition": f"{DEFINITIONS}custom_task_1.0.0.yaml"}, ""),
@@ -231,11 +230,52 @@ def test_a_single_trial_of_a_study_has_values_from_the_middle_of_it():
     assert "studySpec" not in said
 
 
+def _created(document, member):
+    return {"parent": "projects/p/locations/europe-west4", member: document}
+
+
+def _task(**changes):
+    return PIPELINE | {"trainingTaskInputs": plain(displayName=GONE, **changes)}
+
+
+SNAKE = TRANSLATOR.write(Reading("job-snake", request(PLAIN)))
+PIPELINE = TRANSLATOR.write(Reading("pipeline", request(PLAIN)))
+
+
 @pytest.mark.parametrize(
-    "member", ["hyperparameterTuningJob", "hyperparameter_tuning_job", "trainingPipeline", "custom_job"]
+    ("document", "form"),
+    [
+        (_created(PLAIN, "hyperparameterTuningJob"), "create/job"),
+        (_created(SNAKE, "hyperparameter_tuning_job"), "create/job-snake"),
+        (_created(PIPELINE, "trainingPipeline"), "create/pipeline"),
+        ({"hyperparameterTuningJob": PLAIN}, "create/job"),
+        ({"hyperparameterTuningJobs": [PLAIN | {"state": "JOB_STATE_FAILED"}], "nextPageToken": "x"}, "list/response"),
+        ({"trainingPipelines": [PIPELINE]}, "list/pipeline"),
+    ],
 )
-def test_requests_of_the_sdk_are_told_what_to_take(member):
+def test_a_job_that_stands_in_something_else_is_read_and_goes_back_there(document, form):
+    assert TRANSLATOR.read(document).form == form
+    imported = exchange.read(document, BACKEND)
+    assert exchange.translate(imported.job, BACKEND, imported.settings, form=form).payload == document
+    assert (imported.settings.project == "p") is ("parent" in document)
+    edited = exchange.translate(imported.job.changed(name="another"), BACKEND, imported.settings, form=form).payload
+    assert "another" in str(edited)
+    assert "'plain'" not in str(edited)
+    assert edited.keys() == document.keys()
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        (_created(PLAIN | {"typo": 1}, "hyperparameterTuningJob"), "/hyperparameterTuningJob/typo"),
+        ({"hyperparameterTuningJobs": [plain(studySpec__metrics=[])]}, "/hyperparameterTuningJobs/0/studySpec/metrics"),
+        ({"hyperparameterTuningJobs": [PLAIN, PLAIN]}, "/hyperparameterTuningJobs"),
+        (_created(PLAIN, "trainingPipeline"), "/trainingPipeline"),
+        (_task(studySpec__metrics=[]), "/trainingTaskInputs/studySpec/metrics"),
+        ({"job_spec": {"worker_pool_specs": []}, "display_name": "x"}, "/job_spec/worker_pool_specs"),
+    ],
+)
+def test_mistakes_are_told_where_they_stand_in_the_document(document, place):
     with pytest.raises(PayloadError) as caught:
-        TRANSLATOR.read({"parent": "projects/p/locations/l", member: PLAIN})
-    (problem,) = caught.value.problems
-    assert (problem.pointer, problem.hint) == (f"/{member}", f"take what stands at '{member}'")
+        TRANSLATOR.read(document)
+    assert place in [problem.pointer for problem in caught.value.problems]

@@ -15,6 +15,7 @@ from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Float, Int, when
 from tuneport.model.study import CurveStopping
 from tuneport.testing.strategies import jobs
+from tuneport.translation.capabilities import Fidelity
 from tuneport.translation.shape import schema_of
 
 from .documents import PLAIN, child, choice, discrete, double, integer, plain, space
@@ -464,3 +465,20 @@ def test_conditions_on_numbers_need_not_be_exact_to_the_end():
     imported = tp.import_job(document, "vertex")
     assert imported.job.study.parameters[1].when.values == (2.5,)
     assert tp.translate(imported.job, "vertex").payload == document
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        {"kind": "float", "low": 0, "high": 0.5},
+        {"kind": "float", "low": 0, "high": 0.5, "step": 0.25},
+        {"kind": "int", "low": 0, "high": 0},
+        {"kind": "discrete", "values": [0, 0.5]},
+    ],
+)
+def test_a_logarithm_from_above_that_reaches_down_to_zero_is_not_to_be_had_there(parameter):
+    made = job(study__parameters=[{"name": "x", "scale": "reverse_log", **parameter}])
+    there = exchange.translate(made, BACKEND, SETTINGS)
+    assert BACKEND.translator.problems(there.request, there.form) == []
+    (told,) = [one for one in there.report.fields if one.pointer == "/study/parameters/0/scale"]
+    assert (told.fidelity, told.after) == (Fidelity.APPROXIMATED, "auto")

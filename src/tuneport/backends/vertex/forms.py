@@ -6,14 +6,13 @@ of a TrainingPipeline that say something more. All int64 are text and all names 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
 from tuneport.backends.protocols import Reading
-from tuneport.backends.vertex.study import number, parameter_specs, whole
+from tuneport.backends.vertex.spelling import canonical, each, plain_int64, with_plain_int64, with_snake_keys
 from tuneport.errors import PayloadError, Problem
 from tuneport.translation.shape import Shape, schema_of
 
@@ -23,8 +22,6 @@ Carrier: TypeAlias = Literal["job", "pipeline", "custom", "custom-job", "custom-
 DEFINITIONS = "gs://google-cloud-aiplatform/schema/trainingjob/definition/"
 TUNING_TASK, CUSTOM_TASK = "hyperparameter_tuning_task_1.0.0.yaml", "custom_task_1.0.0.yaml"
 TASK_MEMBERS = ("studySpec", "trialJobSpec", "maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
-NO_NAME = "untitled"
-"""Display name of a request without one: gcloud is told it by a flag, and a bare CustomJobSpec has none."""
 
 _FORMS: Mapping[str, tuple[Carrier, str]] = {
     "job": ("job", ""),
@@ -47,15 +44,33 @@ FORMS = tuple(form for form in _FORMS if not form.startswith("response"))
 """What can be asked for."""
 
 
+CREATE, LIST = "create", "list"
+"""What a job may stand in: the SDKs' request to create it, beside its parent, or a reply that lists it alone. Forms of
+such documents have this before a slash, and cannot be asked for."""
+PARENT = "parent"
+"""Member of a request, beside those of the job: the project and the region that it is created in."""
+
+
 def carrier(form: str) -> Carrier:
     """What a form wraps.
 
     Raises:
         PayloadError: there is no such form.
     """
-    if form not in _FORMS:
+    around, form = _parted(form)
+    if form not in _FORMS or around not in {"", CREATE, LIST}:
         raise PayloadError(f"there is no form '{form}' on Vertex AI", hint=f"forms: {', '.join(FORMS)}")
     return _FORMS[form][0]
+
+
+def has_parent(form: str) -> bool:
+    """Whether documents of this form say where the job is created."""
+    return _parted(form)[0] == CREATE
+
+
+def _parted(form: str) -> tuple[str, str]:
+    around, _, inner = form.rpartition("/")
+    return around, inner
 
 
 def tunes(form: str) -> bool:
@@ -82,7 +97,43 @@ _SIGNS: tuple[tuple[str, Carrier], ...] = (
     ("jobSpec", "custom-job"),
     ("workerPoolSpecs", "custom-spec"),
 )
-_LISTS = ("hyperparameterTuningJobs", "trainingPipelines", "customJobs")
+_CARRIED = {
+    "job": "hyperparameterTuningJob",
+    "pipeline": "trainingPipeline",
+    "custom": "trainingPipeline",
+    "custom-job": "customJob",
+}
+"""What a job is called in what it stands in; in lists, in the plural."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A document within another.
+
+    Attributes:
+        document: itself.
+        around: what it stands in; "" if it stands alone.
+        pointer: its place there.
+    """
+
+    document: Any
+    around: str = ""
+    pointer: str = ""
+
+
+def _standing(document: Json) -> _Standing:
+    """The document that describes a job, wherever it stands."""
+    if any(_member(document, name) for name in ("trainingTaskDefinition", *dict(_SIGNS))):
+        return _Standing(document)
+    for name in dict.fromkeys(_CARRIED.values()):
+        if carried := _member(document, name):
+            return _Standing(carried[1], CREATE, f"/{carried[0]}")
+        if listed := _member(document, f"{name}s"):
+            key, items = listed
+            if not isinstance(items, list) or len(items) != 1:
+                raise _refusal(f"/{key}", "is no list of one job", "take one of its items")
+            return _Standing(items[0], LIST, f"/{key}/0")
+    return _Standing(document)
 
 
 def _recognised(document: Json) -> tuple[Carrier, bool]:
@@ -93,10 +144,6 @@ def _recognised(document: Json) -> tuple[Carrier, bool]:
     for name, kind in _SIGNS:
         if found := _member(document, name):
             return kind, "_" in found[0]
-    if several := next(filter(None, (_member(document, name) for name in _LISTS)), None):
-        raise _refusal(f"/{several[0]}", "is a list of jobs", "take one of its items")
-    if carried := next(filter(None, (_member(document, name.removesuffix("s")) for name in _LISTS)), None):
-        raise _refusal(f"/{carried[0]}", "is carried by something else", f"take what stands at '{carried[0]}'")
     known = "a HyperparameterTuningJob (studySpec), a TrainingPipeline (trainingTaskDefinition), a CustomJob (jobSpec)"
     raise _refusal("", "this is no document of Vertex AI that describes trials", f"known are {known}")
 
@@ -168,6 +215,24 @@ def read(document: object) -> Reading:
     """
     if not isinstance(document, dict):
         raise _refusal("", "must be an object")
+    standing = _standing(document)
+    if not standing.around:
+        return _read(document)
+    try:
+        reading = _read(standing.document)
+    except PayloadError as error:
+        within = [replace(problem, pointer=f"{standing.pointer}{problem.pointer}") for problem in error.problems]
+        raise PayloadError(error.message, hint=error.hint, problems=within) from None
+    if (due := _CARRIED.get(carrier(reading.form))) is None or _plain(due) not in _plain(standing.pointer):
+        raise _refusal(standing.pointer, "is another kind of document than its name says")
+    parent = _member(document, PARENT) if standing.around == CREATE else None
+    said = {PARENT: parent[1]} if parent is not None and isinstance(parent[1], str) else {}
+    return replace(reading, form=f"{standing.around}/{reading.form}", request=reading.request | said)
+
+
+def _read(document: object) -> Reading:
+    if not isinstance(document, dict):
+        raise _refusal("", "must be an object")
     kind, snake = _recognised(document)
     root = _ROOTS[kind]
     if document.get("type") == root:  # some tools write what it is beside what it says
@@ -182,9 +247,9 @@ def read(document: object) -> Reading:
     form: str = "response" if kind == "job" and response else kind
     if snake:
         form = f"{form}-snake"
-    elif form == "job" and any(_plain_int64(document)):
+    elif form == "job" and any(plain_int64(document)):
         form = "gcloud"
-    return Reading(form, _canonical(kind, request), response)
+    return Reading(form, canonical(request), response)
 
 
 def read_reply(document: object) -> Json:
@@ -235,57 +300,29 @@ def _task_inputs(root: str, inputs: tuple[str, Any] | None, unknown: Literal["re
         raise PayloadError(error.message, problems=within) from None
 
 
-# ---- one meaning, one spelling --------------------------------------------------------------------------------------
-
-_STRATEGIES = {"ON_DEMAND": None, "STANDARD": None, "LOW_COST": "SPOT"}
-"""Deprecated names and what is meant without one."""
-
-
-def _canonical(kind: Carrier, request: Json) -> Json:
-    """The request with what is meant where nothing is said, or nothing where the usual is said."""
-    request.setdefault("displayName", NO_NAME)
-    if kind in {"job", "pipeline"}:
-        for count in ("maxTrialCount", "parallelTrialCount"):
-            request.setdefault(count, 1)  # what gcloud sends without its flags
-        _canonical_study(request)
-    trial = request.get("trialJobSpec")
-    if isinstance(trial, dict):
-        _canonical_trial(trial)
-    return request
+def where(document: Json, form: str, pointer: str) -> str:
+    """The place in a document, as it is spelt there, of a place in the request that it was read as."""
+    kind = carrier(form)
+    head, _, rest = pointer[1:].partition("/")
+    parts = [head, *rest.split("/")] if rest else [head]
+    if kind == "pipeline" and head in TASK_MEMBERS:
+        parts = ["trainingTaskInputs", *parts]
+    elif head == "trialJobSpec" and kind not in {"job", "pipeline"}:
+        parts = {"custom": ["trainingTaskInputs"], "custom-job": ["jobSpec"]}.get(kind, []) + parts[1:]
+    standing = _standing(document)
+    here, spelt = standing.document, standing.pointer
+    for part in parts:
+        key, here = _child(here, part)
+        spelt += f"/{key}"
+    return spelt
 
 
-def _canonical_study(request: Json) -> None:
-    study = request["studySpec"]
-    for metric in study["metrics"]:
-        if metric.get("goal") in {None, "GOAL_TYPE_UNSPECIFIED"}:
-            metric["goal"] = "MAXIMIZE"
-    if study.get("measurementSelectionType") == "LAST_MEASUREMENT":
-        del study["measurementSelectionType"]
-    for _, spec in parameter_specs(request):
-        for member in spec.get("doubleValueSpec", {}):
-            spec["doubleValueSpec"][member] = _double(spec["doubleValueSpec"][member])
-
-
-def _double(value: Any) -> Any:
-    """A double as Python writes one; 1 and 1.0 are the same on the wire."""
-    try:
-        return value if number(value) is None else float(value)
-    except OverflowError:
-        return value
-
-
-def _canonical_trial(trial: Json) -> None:
-    pools, scheduling = trial["workerPoolSpecs"], trial.get("scheduling", {})
-    if pools and pools[0]:
-        pools[0].setdefault("replicaCount", "1")
-    for pool in pools:
-        if pool.get("diskSpec", {}).get("bootDiskType") == "pd-ssd":
-            del pool["diskSpec"]["bootDiskType"]
-    if scheduling.get("strategy") in _STRATEGIES:
-        meant = _STRATEGIES[scheduling.pop("strategy")]
-        scheduling |= {} if meant is None else {"strategy": meant}
-    if not scheduling:
-        trial.pop("scheduling", None)
+def _child(parent: Any, part: str) -> tuple[str, Any]:
+    """What stands at a part of a pointer, and how the part is spelt."""
+    if isinstance(parent, dict):
+        return next(((key, item) for key, item in parent.items() if _plain(key) == _plain(part)), (part, None))
+    known = isinstance(parent, list) and part.isdecimal() and int(part) < len(parent)
+    return part, parent[int(part)] if known else None
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -293,11 +330,19 @@ def _canonical_trial(trial: Json) -> None:
 
 def write(reading: Reading) -> Json:
     """The document that says a request and, if there was one, the answer to it."""
-    kind, style = carrier(reading.form), _FORMS[reading.form][1]
-    document = _wrapped(kind, reading.request) | reading.response
+    kind, (around, form) = carrier(reading.form), _parted(reading.form)
+    style = _FORMS[form][1]
+    request = {name: value for name, value in reading.request.items() if name != PARENT}
+    document = _wrapped(kind, request) | reading.response
+    if around == CREATE:
+        document = {name: value for name, value in reading.request.items() if name == PARENT} | {
+            _CARRIED[kind]: document
+        }
+    elif around == LIST:
+        document = {f"{_CARRIED[kind]}s": [document]}
     if style:
-        document = _each(document, _with_plain_int64)
-    return _each(document, _with_snake_keys) if style == "snake" else document
+        document = each(document, with_plain_int64)
+    return each(document, with_snake_keys) if style == "snake" else document
 
 
 def _wrapped(kind: Carrier, request: Json) -> Json:
@@ -317,50 +362,6 @@ def _wrapped(kind: Carrier, request: Json) -> Json:
             return dict(request["trialJobSpec"])
 
 
-_INT64 = {"replicaCount", "maxStepCount", "minStepCount", "minMeasurementCount"}
-_INT64_WITHIN = {"integerValueSpec": {"minValue", "maxValue", "defaultValue"}, "parentIntValues": {"values"}}
-_HUMP = re.compile(r"([A-Z])")
-
-
-def _plain_int64(document: Any, within: str = "") -> Iterator[bool]:
-    """Something for every int64 that is written as a number."""
-    if isinstance(document, list):
-        for item in document:
-            yield from _plain_int64(item, within)
-    elif isinstance(document, dict):
-        for key, value in document.items():
-            known = key in _INT64 or key in _INT64_WITHIN.get(within, ())
-            if known and isinstance(value[0] if isinstance(value, list) and value else value, int):
-                yield True
-            yield from _plain_int64(value, key)
-
-
-def _each(document: Any, change: Callable[[Json, str], Json], within: str = "") -> Any:
-    """A copy in which every object is changed, from the inside out; `within` is the key that an object stands at."""
-    if isinstance(document, list):
-        return [_each(item, change, within) for item in document]
-    if isinstance(document, dict):
-        return change({key: _each(value, change, key) for key, value in document.items()}, within)
-    return document
-
-
-def _with_plain_int64(members: Json, within: str) -> Json:
-    counts = _INT64 | _INT64_WITHIN.get(within, set())
-    return {key: _as_number(value) if key in counts else value for key, value in members.items()}
-
-
-def _as_number(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_as_number(item) for item in value]
-    count = whole(value)
-    return value if count is None else count
-
-
-def _with_snake_keys(members: Json, within: str) -> Json:
-    """The proto's field names; keys of labels and variables are the user's own."""
-    return members if within == "labels" else {_HUMP.sub(r"_\1", key).lower(): value for key, value in members.items()}
-
-
 # ---- checking -------------------------------------------------------------------------------------------------------
 
 
@@ -375,6 +376,7 @@ class _Part:
 
 def problems(request: Json, form: str) -> Iterator[Problem]:
     """What the vendor's own model has against a request."""
+    request = {name: value for name, value in request.items() if name != PARENT}
     for part in _parts(carrier(form), request):
         for problem in Shape(schema(), part.root).problems(part.document):
             yield replace(problem, pointer=part.pointer + problem.pointer)

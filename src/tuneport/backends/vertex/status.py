@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from tuneport.backends.vertex import forms
-from tuneport.backends.vertex.capabilities import VOCABULARY
-from tuneport.backends.vertex.study import duration, elapsed, given, read_metric, whole, write_metric
+from tuneport.backends.vertex.study import duration, elapsed, given, read_metric, read_study, whole, write_metric
 from tuneport.backends.vertex.translate import TRANSLATOR
 from tuneport.engine.launch import number, plain_text
 from tuneport.errors import JobError, PayloadError, Problem
-from tuneport.model.job import TuningJob
-from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.results import (
     Failure,
     FailureKind,
@@ -27,10 +24,8 @@ from tuneport.model.results import (
 )
 from tuneport.model.study import Objective
 from tuneport.model.word import Scalar
-from tuneport.translation.lowering import lower
 
 Json: TypeAlias = dict[str, Any]
-Parameter: TypeAlias = Float | Int | Discrete | Categorical
 Reader: TypeAlias = Callable[[Any], Scalar | None]
 """A value from the wire as one definition of its parameter has it; None if that never has it."""
 
@@ -88,8 +83,8 @@ class VertexStatus:
             objectives=objectives,
             trials=tuple(sorted((_trial(one, readers) for one in listed), key=lambda trial: trial.id)),
             message=said.get("error", {}).get("message", ""),
-            created=_moment(said.get("createTime")),
-            ended=_moment(said.get("endTime")),
+            created=moment(said.get("createTime")),
+            ended=moment(said.get("endTime")),
             links=given(model=said.get("modelToUpload", {}).get("name"), console=_console(said.get("name", ""))),
         )
 
@@ -124,7 +119,8 @@ def _asked_for(said: Json, described: Json) -> tuple[tuple[Objective, ...], dict
     except (JobError, PayloadError):
         metrics = said.get("studySpec", {}).get("metrics", ())
         return tuple(Objective.model_validate(read_metric(metric)) for metric in metrics), {}
-    return job.study.objectives, _readers(job)
+    searched = read_study(reading.request)[0]["parameters"] if forms.tunes(reading.form) else ()
+    return job.study.objectives, _readers(searched)
 
 
 _NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)/(?:hyperparameterTuningJobs|trainingPipelines)/([^/]+)")
@@ -161,8 +157,8 @@ def _trial(native: Json, readers: Mapping[str, list[Reader]]) -> Trial:
         measurements=tuple(_read_measurement(one) for one in native.get("measurements", ())),
         final_measurement=None if final is None else _read_measurement(final),
         failure=_read_failure(native) if state is TrialState.INFEASIBLE else None,
-        started=_moment(native.get("startTime")),
-        ended=_moment(native.get("endTime")),
+        started=moment(native.get("startTime")),
+        ended=moment(native.get("endTime")),
         links=given(custom_job=native.get("customJob")),
     )
 
@@ -196,29 +192,27 @@ def _read_failure(native: Json) -> Failure:
     return Failure(kind=FailureKind.INFEASIBLE, message=native.get("infeasibleReason") or "Vertex AI gives no reason")
 
 
-def _readers(job: TuningJob) -> dict[str, list[Reader]]:
-    """How values are read: on the wire all numbers are doubles, and all choices are text."""
+def _readers(parameters: Iterable[Json]) -> dict[str, list[Reader]]:
+    """How values are read: on the wire all numbers are doubles, and all choices are text.
+
+    What values of a lowered space stand for is told of all clouds alike, by those who know the job.
+    """
     readers: dict[str, list[Reader]] = {}
-    for parameter, lowered in zip(
-        job.study.parameters, lower(job.study.parameters, VOCABULARY).parameters, strict=True
-    ):
-        readers.setdefault(parameter.name, []).append(_reader(parameter, lowered))
+    for parameter in parameters:
+        readers.setdefault(parameter["name"], []).append(_reader(parameter))
     return readers
 
 
-def _reader(parameter: Parameter, lowered: Parameter) -> Reader:
-    match parameter:
-        case Int():
+def _reader(parameter: Json) -> Reader:
+    match parameter["kind"]:
+        case "int":
             return lambda value: int(value) if isinstance(value, (int, float)) and value == math.floor(value) else None
-        case Float():
+        case "float":
             return lambda value: float(value) if isinstance(value, (int, float)) else None
-        case Discrete():
-            values = parameter.values
-            return lambda value: next((one for one in values if one == value), None)
-        case Categorical():
-            texts = lowered.choices if isinstance(lowered, Categorical) else ()
-            choices = dict(zip(texts, parameter.choices, strict=True))
-            return lambda value: choices.get(value if isinstance(value, str) else plain_text(value))
+        case "discrete":
+            return lambda value: next((one for one in parameter["values"] if one == value), None)
+    texts = parameter["choices"]
+    return lambda value: text if (text := value if isinstance(value, str) else plain_text(value)) in texts else None
 
 
 def _read_parameters(parameters: Iterable[Json], readers: Mapping[str, list[Reader]]) -> dict[str, Scalar]:
@@ -267,7 +261,7 @@ _TIMESTAMP = re.compile(
 )
 
 
-def _moment(text: Any) -> float | None:
+def moment(text: Any) -> float | None:
     """POSIX seconds of an RFC 3339 timestamp; None for all else."""
     match = _TIMESTAMP.fullmatch(text) if isinstance(text, str) else None
     if match is None:

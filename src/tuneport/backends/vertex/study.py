@@ -117,8 +117,19 @@ def _write_parameter(parameter: Parameter) -> Json:
             values = {"values": [str(choice) for choice in parameter.choices]}
     if parameter.default is not None:
         values["defaultValue"] = kind.write(parameter.default)
-    scale = None if isinstance(parameter, Categorical) else SCALES.get(parameter.scale)
-    return {"parameterId": parameter.name, kind.spec: values, **given(scaleType=scale)}
+    return {"parameterId": parameter.name, kind.spec: values, **given(scaleType=_write_scale(parameter))}
+
+
+def _write_scale(parameter: Parameter) -> str | None:
+    """How it is measured; the service chooses where it reaches down to 0, which has no logarithm from above there."""
+    match parameter:
+        case Float() | Int():
+            least = parameter.low
+        case Discrete():
+            least = parameter.values[0]
+        case Categorical():
+            return None
+    return None if parameter.scale == "reverse_log" and least <= 0 else SCALES.get(parameter.scale)
 
 
 def _read_parameter(spec: Json) -> Json | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from tuneport.backends.protocols import Reading
@@ -12,6 +13,7 @@ from tuneport.backends.vertex import forms
 from tuneport.backends.vertex.capabilities import VOCABULARY
 from tuneport.backends.vertex.rules import malformed, refused
 from tuneport.backends.vertex.settings import VertexSettings
+from tuneport.backends.vertex.spelling import NO_NAME
 from tuneport.backends.vertex.study import given, read_study, write_study
 from tuneport.backends.vertex.trial import Extra, read_trial, take_flags, take_hints, write_trial
 from tuneport.engine.launch import plain_text
@@ -27,6 +29,7 @@ Parameter: TypeAlias = Float | Int | Discrete | Categorical
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?")
 _LONGEST_NAME, _LONGEST_KEY, _LONGEST_LABEL = 128, 128, 256
 _PLACE = re.compile(r"projects/([^/]+)/locations/([^/]+)/.*", re.DOTALL)
+_PARENT = re.compile(r"projects/([^/]+)/locations/([^/]+)")
 _MOST_PROBLEMS = 100
 
 
@@ -44,7 +47,8 @@ class VertexTranslator:
         reading = forms.read(document)
         if found := list(malformed(reading.request))[:_MOST_PROBLEMS]:
             count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-            raise PayloadError(f"vertex {reading.form}: {count}", problems=found)
+            told = [replace(one, pointer=forms.where(document, reading.form, one.pointer)) for one in found]
+            raise PayloadError(f"vertex {reading.form}: {count}", problems=told)
         return reading
 
     def write(self, reading: Reading) -> Json:
@@ -53,7 +57,6 @@ class VertexTranslator:
 
     def to_native(self, job: TuningJob, settings: VertexSettings, form: str) -> Json:
         """The canonical request that asks for the job."""
-        del settings  # places of jobs are in their addresses, not in requests
         if forms.tunes(form):
             lowered = lower(job.study.parameters, VOCABULARY)
             fixed = {name: (plain_text(value), value) for name, value in job.trial.parameters.items()}
@@ -70,6 +73,7 @@ class VertexTranslator:
             "displayName": job.name,
             **study,
             "trialJobSpec": write_trial(job, extra),
+            **given(parent=_write_parent(settings) if forms.has_parent(form) else None),
             **given(labels=dict(job.labels) or None, encryptionSpec=None if key is None else {"kmsKeyName": key}),
         }
 
@@ -114,15 +118,23 @@ TRANSLATOR = VertexTranslator()
 def _read_name(name: str) -> str:
     """The display name, which may be any text there, if a job can be called so."""
     fits = len(name) <= _LONGEST_NAME and _NAME.fullmatch(name)
-    return name if fits or "\0" in name else forms.NO_NAME
+    return name if fits or "\0" in name else NO_NAME
 
 
 def _read_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return {key: text for key, text in labels.items() if 0 < len(key) <= _LONGEST_KEY and len(text) <= _LONGEST_LABEL}
 
 
+def _write_parent(settings: VertexSettings) -> str | None:
+    """Where the job is created; most documents leave that to the address that they are sent to."""
+    known = settings.project is not None and settings.region is not None
+    return f"projects/{settings.project}/locations/{settings.region}" if known else None
+
+
 def _read_settings(request: Json) -> VertexSettings:
     """Where the job is, as far as a request says: keys are in its region, experiments in its project."""
+    if match := _PARENT.fullmatch(request.get(forms.PARENT, "")):
+        return VertexSettings(project=match[1], region=match[2])
     trial = request["trialJobSpec"]
     tracked = [_PLACE.fullmatch(trial.get(member, "")) for member in ("tensorboard", "experiment", "experimentRun")]
     key = _PLACE.fullmatch(request.get("encryptionSpec", {}).get("kmsKeyName", ""))
