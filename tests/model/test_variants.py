@@ -47,6 +47,9 @@ def test_fields_are_replaced_as_a_whole_and_later_variants_win():
         ({"function": "m:f"}, {"image": "i"}, {"image"}),
         ({"algorithm": "k"}, {"image": "i", "command": ["x"]}, {"image", "command"}),
         ({"algorithm": "k"}, {"args": ["--x"]}, {"algorithm"}),
+        ({"command": ["x"]}, {"package": "q"}, {"command", "package"}),
+        ({"module": "m"}, {"package": "q", "image": "i"}, {"module", "image", "package"}),
+        ({"algorithm": "k"}, {"command": ["x"], "package": "q"}, {"command", "package"}),
     ],
 )
 def test_what_cannot_run_together_gives_way(trial, variant, left):
@@ -72,6 +75,7 @@ def test_the_primary_metric_has_another_name_where_a_variant_says_so():
         ({"command": []}, "/trial/variants/0/command"),
         ({"env": {"DB_PASSWORD": "x"}}, "/trial/variants/0/env/DB_PASSWORD"),
         ({"module": "m"}, "/trial/variants/0/module"),
+        ({"algorithm": "k", "package": "p"}, "/trial/variants/0/package"),
     ],
 )
 def test_what_is_wrong_with_a_variant(variant, pointer):

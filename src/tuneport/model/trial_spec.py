@@ -245,6 +245,8 @@ class Variant(Word):
     """Container image for clouds."""
     algorithm: Annotated[Str, Field(min_length=1)] | None = None
     """An algorithm that is stored or sold in a cloud, by its name or id there."""
+    package: Annotated[Str, Field(min_length=1)] | None = None
+    """Archive or directory with the code: `command` runs inside of it, or the trial's `module` is found in it."""
     args: tuple[Text, ...] | None = None
     """Arguments before those of the parameters."""
     parameters: dict[Name, Scalar] | None = None
@@ -339,8 +341,7 @@ class TrialSpec(Word):
         fields = {name: getattr(self, name) for name in type(self).model_fields} | {"variants": ()}
         for variant in self.variants:
             if variant.when.holds(parameters):
-                changes = dict(variant.changes())
-                fields |= _given_way(fields, changes) | changes
+                fields = _varied(fields, variant)
         return type(self).model_validate(fields)
 
     @classmethod
@@ -350,7 +351,11 @@ class TrialSpec(Word):
             yield Flaw(f"says nothing to run: give one of {', '.join(WAYS_TO_RUN)}")
         yield from _way_flaws(fields)
         if fields.get("package") is not None and ways.isdisjoint(_OF_PACKAGE) and "module" in fields:
-            yield Flaw("needs `module` or `command`, what to run of it", "package")
+            yield Flaw(_UNUSED, "package")
+        for index, variant in enumerate(fields.get("variants") or ()):
+            packed = isinstance(variant, Variant) and variant.package is not None and "module" in fields
+            if packed and _varied(fields, variant)["package"] is None:
+                yield Flaw(_UNUSED, "variants", index, "package")
         yield from _spec_flaws(fields)
 
 
@@ -358,8 +363,12 @@ def _ways(fields: Mapping[str, Any]) -> set[str]:
     return {way for way in WAYS_TO_RUN if fields.get(way) is not None}
 
 
-def _given_way(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, None]:
-    """The fields of a trial that give way when a variant says what to run instead."""
+_UNUSED = "needs `module` or `command`, what to run of it"
+
+
+def _varied(fields: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
+    """The fields of a trial with what a variant changes; what it cannot be run together with gives way."""
+    changes = dict(variant.changes())
     given = _ways(changes)
     if not given:
         return {}

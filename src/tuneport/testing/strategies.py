@@ -273,7 +273,13 @@ def inputs() -> st.SearchStrategy[Input]:
 def variants(draw: Draw, parents: list[Any], metrics: list[str]) -> Variant:
     """What some choices of one of the `parents` change of a trial; `metrics` are taken by other objectives."""
     parent = draw(st.sampled_from(parents))
-    ways = programs.map(lambda ways: {name: ways[name] for name in ways.keys() & Variant.model_fields.keys()})
+    ways = programs.map(
+        lambda ways: {
+            name: ways[name]
+            for name in ways.keys() & Variant.model_fields.keys()
+            if name != "package" or "command" in ways  # what is run of it
+        }
+    )
     free = names.filter(lambda name: name not in metrics)
     return Variant.model_validate(
         {

@@ -334,7 +334,7 @@ def varied(
 
     What a variant cannot take back, and fixed parameters that are searched elsewhere, move into a variant of their own.
     """
-    first = next((one for one in specs if "package" in one), specs[0])  # variants have no word for that
+    first = specs[0]
     moved = {word for word in _WORDS if word in first and word not in _EMPTY and any(word not in one for one in specs)}
     moved -= {"image", "algorithm", "command"}  # the trial needs one of them; that of a variant wins over others
     if any("command" not in one and "image" in one for one in specs):
