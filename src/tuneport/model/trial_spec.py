@@ -243,10 +243,10 @@ class Variant(Word):
     """Program and first arguments."""
     image: Annotated[Str, Field(min_length=1)] | None = None
     """Container image for clouds."""
-    algorithm: Annotated[Str, Field(min_length=1)] | None = None
-    """An algorithm that is stored or sold in a cloud, by its name or id there."""
     package: Annotated[Str, Field(min_length=1)] | None = None
     """Archive or directory with the code: `command` runs inside of it, or the trial's `module` is found in it."""
+    algorithm: Annotated[Str, Field(min_length=1)] | None = None
+    """An algorithm that is stored or sold in a cloud, by its name or id there."""
     args: tuple[Text, ...] | None = None
     """Arguments before those of the parameters."""
     parameters: dict[Name, Scalar] | None = None
@@ -370,11 +370,9 @@ def _varied(fields: Mapping[str, Any], variant: Variant) -> dict[str, Any]:
     """The fields of a trial with what a variant changes; what it cannot be run together with gives way."""
     changes = dict(variant.changes())
     given = _ways(changes)
-    if not given:
-        return {}
-    gone = {way for way in _ways(fields) - given if given | {way} not in TOGETHER}
-    left = given | _ways(fields) - gone
-    return dict.fromkeys(gone if left & _OF_PACKAGE else gone | {"package"})
+    gone = {way for way in _ways(fields) - given if given | {way} not in TOGETHER} if given else set()
+    varied = {**fields, **dict.fromkeys(gone), **changes}
+    return varied if not _ways(varied).isdisjoint(_OF_PACKAGE) else varied | {"package": None}
 
 
 def _way_flaws(fields: Mapping[str, Any]) -> Iterator[Flaw]:
