@@ -106,6 +106,6 @@ def test_what_is_no_value_is_not_made_one(parameter, said):
 @settings(max_examples=50)
 @given(spec=strategies.studies(), seed=st.integers(0, 99))
 def test_every_point_of_a_space_is_one_of_its_own(spec, seed):
-    point = tp.Study(spec.changed(algorithm=tp.Random()), seed=seed).propose()
+    point = tp.Study(spec.changed(algorithm=tp.Random(), early_stopping=None), seed=seed).propose()
     said = trial() | {"parameters": point, "final_measurement": {"metrics": {spec.objective.metric: 1.0}}}
     assert [one.parameters for one in fit([history(said)], spec).trials] == [point]

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, Parameter, allowed, parents_first
-from tuneport.model.results import Trial, TrialState, usable
+from tuneport.model.results import StudyResult, Trial, TrialState, usable
 from tuneport.model.study import Objective, StudySpec
 from tuneport.model.word import Scalar, Str, Word, did_you_mean, short
 
@@ -37,6 +38,17 @@ class History(Word):
     def ended(self) -> tuple[Trial, ...]:
         """The trials whose record does not change any more."""
         return tuple(trial for trial in self.trials if trial.state.ended)
+
+
+def history_of(job: TuningJob, result: StudyResult) -> History:
+    """What a run has found so far."""
+    return History(
+        source=result.ref,
+        objectives=result.objectives,
+        parameters=job.study.parameters,
+        fixed=job.trial.parameters,
+        trials=result.trials,
+    )
 
 
 @dataclass(frozen=True, slots=True)
