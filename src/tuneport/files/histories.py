@@ -69,9 +69,10 @@ def write_history(history: History, path: str | Path | None = None) -> str:
     Raises:
         JobError: the file cannot be written.
     """
-    head = history.model_dump(mode="json", exclude={"trials", "schema_version"})
-    lines = [{_VERSION: history.schema_version, **head}, *(trial.model_dump(mode="json") for trial in history.trials)]
-    text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+    head = {_VERSION: history.schema_version, **history.model_dump(mode="json", exclude={"trials", "schema_version"})}
+    # The words themselves make the text of trials, since only they can say NaN and infinities in JSON.
+    lines = [json.dumps(head, ensure_ascii=False), *(trial.model_dump_json() for trial in history.trials)]
+    text = "".join(f"{line}\n" for line in lines)
     if path is not None:
         try:
             Path(path).write_text(text, encoding="utf-8")
