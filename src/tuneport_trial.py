@@ -20,13 +20,14 @@ yields, every value is reported as a step.
 
 The host is found by its environment, at first use: tuneport on this machine, Vertex AI, SageMaker, ModelArts, or none
 (then parameters are read from the command line and metrics are printed). docs/trial-protocol.md says what is read and
-written on each; three optional variables fill in what a host does not say:
+written on each; optional variables fill in what a host does not say:
 
 - ``TUNEPORT_SPACE``: JSON object, parameter name to "float", "int", "bool" or "text". Where values arrive as text it
   decides their types, and command-line flags that it does not name are no parameters. Or the hints of a job that was
   translated to a host with fewer kinds of parameters; then they restore what the job means.
 - ``TUNEPORT_OBJECTIVE``: name of the primary objective, for functions that return a number.
 - ``TUNEPORT_INPUTS``: JSON object, input name to directory, for ``data_dir``.
+- ``TUNEPORT_REPORT``: "print" where nobody but the reader of the output waits for metrics, whatever the host.
 """
 
 from __future__ import annotations
@@ -233,6 +234,9 @@ class _Vertex(_NoHost):
         self.lines: list[str] = []
 
     def report(self, step: int | None, metrics: dict[str, float]) -> None:
+        if os.environ.get("TUNEPORT_REPORT") == "print":  # a job of its own, not a trial of the service's tuner
+            super().report(step, metrics)
+            return
         # The service puts lines of one step together, so that reports without a step need one of their own.
         self.step = self.step + 1 if step is None else step
         for name, value in metrics.items():
@@ -344,7 +348,8 @@ def _detected() -> type[_NoHost] | type[_Local]:
 
     if says("TUNEPORT_TRIAL"):
         return _Local
-    if says("CLOUD_ML_TRIAL_ID", "CLOUD_ML_HP_METRIC_FILE"):
+    alone = says("TUNEPORT_REPORT") and says("AIP_MODEL_DIR")
+    if alone or says("CLOUD_ML_TRIAL_ID", "CLOUD_ML_HP_METRIC_FILE"):
         return _Vertex
     if says("SM_TRAINING_ENV", "TRAINING_JOB_NAME"):
         return _SageMaker

@@ -32,7 +32,7 @@ MAY_CALL_ON = {
     "backends.registry": {*WORDS, "backends.protocols"},
     "backends.retries": {*WORDS, "backends.protocols"},
     "backend": PURE_BACKEND,  # every file of a backend but its client
-    "client": {*PURE_BACKEND, "backend", "backends.retries", "engine"},
+    "client": {*PURE_BACKEND, "backend", "backends.retries", "engine"},  # what acts: a backend's client and its jobs
     "emulators": {*PURE_BACKEND, "backend", "backends.registry", "client", "engine"},  # the client of this machine
     "exchange": PURE_BACKEND,
     "remote": {*PURE_BACKEND, "exchange"},
@@ -134,7 +134,7 @@ def room(module: str) -> tuple[str, str]:
     if not parts or parts[0] == "__main__":
         return "cli" if parts else "tuneport", ""
     if parts[0] == "backends" and len(parts) > 1 and parts[1] not in {"protocols", "registry", "retries"}:
-        return "client" if parts[2:] == ["client"] else "backend", parts[1]
+        return "client" if parts[2:] in (["client"], ["jobs"]) else "backend", parts[1]
     dotted = ".".join(parts[:2])
     return dotted if dotted in MAY_CALL_ON else parts[0], ""
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,8 +28,10 @@ from tuneport.engine.store import RunRow, Store
 from tuneport.errors import ConflictError, EngineError, UnknownTrialError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult
+from tuneport.model.trial_spec import Resources
 
 Observer = Callable[[StudyResult], None]
+Elsewhere = Callable[[str, Mapping[str, Any]], Executor]
 NAME = "local"
 POLL = 0.1
 """Seconds between looks at the journal of a run that another process drives."""
@@ -48,12 +50,19 @@ class LocalClient:
         settings: of the local backend.
         contracts: from the name of a launch contract to the contract.
         create: make the workspace if it is not there.
+        elsewhere: the executor of a run whose trials are not on this machine, by its id and its manifest.
     """
 
     def __init__(
-        self, settings: LocalSettings, contracts: Callable[[str], LaunchContract], *, create: bool = False
+        self,
+        settings: LocalSettings,
+        contracts: Callable[[str], LaunchContract],
+        *,
+        create: bool = False,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._settings = settings
+        self._elsewhere = elsewhere
         self._contracts = contracts
         self._store = Store(Path(settings.workspace), create=create)
         self._records: dict[str, Record] = {}
@@ -72,8 +81,13 @@ class LocalClient:
         """Let go of the journal."""
         self._store.close()
 
-    def create(self, job: TuningJob, base: Path, executor: str, version: str) -> str:
-        """Record a new run; nothing is started yet. Returns its id."""
+    def create(
+        self, job: TuningJob, base: Path, executor: str, version: str, *, places: Sequence[Mapping[str, Any]] = ()
+    ) -> str:
+        """Record a new run; nothing is started yet. Returns its id.
+
+        `places` say where its trials are, if not on this machine alone: plain data for `elsewhere`.
+        """
         settings = self._settings
         drawn = job.study.algorithm.seed
         manifest = {
@@ -86,6 +100,8 @@ class LocalClient:
             "python": str(settings.python) if settings.python else None,
             "version": version,
         }
+        if places:
+            manifest["places"] = list(places)
         return self._store.create(job.name, job.model_dump_json(), manifest).id
 
     def find(self, name: str) -> str:
@@ -143,8 +159,9 @@ class LocalClient:
         self, row: RunRow, record: Record, function: Callable[..., Any] | None, observer: Observer | None
     ) -> tuple[Engine, Executor]:
         manifest = row.manifest
-        pool = Pool(discover(manifest["gpus"]), record.job.trial.resources)
-        executor: Executor = (
+        away = self._away(row)
+        pool = Pool((), Resources()) if away else Pool(discover(manifest["gpus"]), record.job.trial.resources)
+        executor: Executor = away or (
             FunctionExecutor(function or _no_function)
             if manifest["executor"] == FunctionExecutor.name
             else ProcessExecutor(self._contracts(manifest["contract"]), grace=manifest["grace"])
@@ -160,6 +177,14 @@ class LocalClient:
             observer=_Notifier(observer) if observer else None,
         )
         return engine, executor
+
+    def _away(self, row: RunRow) -> Executor | None:
+        """What starts the trials of a run elsewhere; None for one of this machine alone."""
+        if "places" not in row.manifest:
+            return None
+        if self._elsewhere is None:
+            raise ConflictError(f"trials of run {row.id} are not on this machine", backend=NAME)
+        return self._elsewhere(row.id, row.manifest)
 
     def detach(self, run: str, argv: Sequence[str]) -> None:
         """Start the process that is to drive a run, in the background; it outlives this one."""

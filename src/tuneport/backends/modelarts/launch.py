@@ -31,7 +31,7 @@ def launch(trial: TrialContext) -> Launch:
     return Launch(
         argv=(*program(trial), *(f"--{name}={path}" for name, path in data.items()), *flags(trial, _text)),
         cwd=directory(trial),
-        env=environment(trial) | spoken(trial) | _platform(trial) | ({} if has_output else {OUTPUT: output}),
+        env=spoken(trial) | environment(trial) | _platform(trial) | ({} if has_output else {OUTPUT: output}),
         folders=("log", output),
         patterns=printed(trial),
     )

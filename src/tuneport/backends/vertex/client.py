@@ -116,9 +116,9 @@ class VertexClient:
         def find() -> JobRef | None:
             query = {"filter": f'labels.{LABEL}="{token}"', "readMask": "name,displayName"}
             found = self._listed(lambda page: self._call("GET", url, query=query | page), collection)
-            return next((_ref(one["name"]) for one in found if one.get("displayName") == title), None)
+            return next((ref_of(one["name"]) for one in found if one.get("displayName") == title), None)
 
-        return retries.submit(lambda: _ref(self._resource("POST", url, marked)["name"]), find, again=again)
+        return retries.submit(lambda: ref_of(self._resource("POST", url, marked)["name"]), find, again=again)
 
     def describe(self, ref: JobRef) -> Json:
         """The job, with its trials if it has any."""
@@ -166,16 +166,31 @@ class VertexClient:
             job = self._get(job["trainingTaskMetadata"]["backingHyperparameterTuningJob"])
         trials = {one["id"]: one for one in job.get("trials", ())}
         own = _last(trials[trial].get("customJob", "")) if trial in trials else _last(job["name"])
+        for entry in self.entries(job["name"].split("/")[1], _log_filter(_last(job["name"]), trial, own)):
+            yield from lines_of(entry)
+
+    def entries(self, project: str, wanted: str) -> Iterator[Json]:
+        """Entries of Cloud Logging in the order of time, by a filter in its words."""
         body = {
-            "resourceNames": ["/".join(job["name"].split("/")[:2])],
-            "filter": _log_filter(_last(job["name"]), trial, own),
+            "resourceNames": [f"projects/{project}"],
+            "filter": wanted,
             "orderBy": "timestamp asc",
             "pageSize": _LOG_PAGE,
         }
         url = f"{self._logging}/entries:list"
-        for entry in self._listed(lambda page: retries.read(lambda: self._call("POST", url, body | page)), "entries"):
-            payload = entry.get("jsonPayload") or {}
-            yield from str(payload.get("message") or entry.get("textPayload") or "").splitlines()
+        yield from self._listed(lambda page: retries.read(lambda: self._call("POST", url, body | page)), "entries")
+
+    def listed(self, collection: str, wanted: str, mask: str) -> Iterator[Json]:
+        """Resources of the project, page by page, by a filter in the service's words; of each what the mask names."""
+        url, query = self._collection(collection, self._project or "-"), {"filter": wanted, "readMask": mask}
+        yield from self._listed(
+            lambda page: retries.read(lambda: self._call("GET", url, query=query | page)), collection
+        )
+
+    @property
+    def emulated(self) -> bool:
+        """Whether it is an emulator that is talked to: a place without TLS."""
+        return self._service.startswith("http://")
 
     def probe(self) -> Iterator[Finding]:
         """The way to Vertex AI as Google's own settings have it, and whether jobs, pipelines and logs may be read."""
@@ -278,7 +293,7 @@ def _member(payload: Json, name: str) -> bool:
     return name in payload or re.sub(r"([A-Z])", r"_\1", name).lower() in payload
 
 
-def _ref(name: str) -> JobRef:
+def ref_of(name: str) -> JobRef:
     """The reference of a resource."""
     _, project, _, region, collection, number = name.split("/")
     return "/".join((region, project, *([] if collection == TUNING_JOBS else [collection]), number))
@@ -303,6 +318,12 @@ def _quoted(name: str) -> str:
 
 def _last(name: str) -> str:
     return name.rpartition("/")[2]
+
+
+def lines_of(entry: Json) -> list[str]:
+    """The lines of an entry of Cloud Logging."""
+    payload = entry.get("jsonPayload") or {}
+    return str(payload.get("message") or entry.get("textPayload") or "").splitlines()
 
 
 def _log_filter(job: str, trial: str, custom_job: str) -> str:

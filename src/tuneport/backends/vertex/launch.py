@@ -34,7 +34,7 @@ def launch(trial: TrialContext) -> Launch:
     return Launch(
         argv=(*program(trial), *flags(trial, plain_text)),
         cwd=directory(trial),
-        env=environment(trial) | spoken(trial) | _platform(trial) | places,
+        env=spoken(trial) | environment(trial) | _platform(trial) | places,
         folders=(posixpath.dirname(REPORTS), *places.values()),
         reports=ReportFile(REPORTS, parse_report, rewritten=True),
     )
