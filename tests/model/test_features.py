@@ -152,3 +152,28 @@ def test_what_is_remote(uri):
 @pytest.mark.parametrize("uri", ["data/x", "/data", "file:///data", "FILE:///data", "C:/x", ""])
 def test_what_is_local(uri):
     assert not is_remote(uri)
+
+
+def test_variants_use_what_they_say():
+    x = {"name": "x", "kind": "categorical", "choices": ["a", "b"]}
+    variant = {
+        "when": {"parameter": "x", "values": ["b"]},
+        "command": ["run"],
+        "spot": False,
+        "env": {"A": "1"},
+        "inputs": [{"name": "t", "uri": "data"}],
+        "resources": {"gpus": 1},
+    }
+    job = CATALOGUE[Feature.TRIAL_IMAGE].specimen()
+    data = job.brief() | {"study": job.study.brief() | {"parameters": [x]}}
+    varied = TuningJob.model_validate(data | {"trial": {**data["trial"], "variants": [variant]}})
+    of_variants = {
+        feature: [place for place in places if "variants" in place] for feature, places in used(varied).items()
+    }
+    assert {feature: places for feature, places in of_variants.items() if places} == {
+        Feature.TRIAL_IMAGE_COMMAND: ["/trial/variants/0/command"],
+        Feature.TRIAL_VARIANTS: ["/trial/variants/0/when"],
+        Feature.TRIAL_ENV: ["/trial/variants/0/env"],
+        Feature.TRIAL_INPUTS_LOCAL: ["/trial/variants/0/inputs/0/uri"],
+        Feature.RESOURCES_GPUS: ["/trial/variants/0/resources/gpus"],
+    }

@@ -95,6 +95,41 @@ def test_parameters_have_no_order_but_conditions():
     assert (change[0], change[3]) == ("/study/parameters/1/when", True)
 
 
+def test_conditions_that_python_takes_for_the_same_are_told_apart():
+    parent = {"name": "y", "kind": "categorical", "choices": [True, 1, 1.0]}
+    ours, *theirs = (job(parent, X | {"when": {"parameter": "y", "values": [value]}}) for value in (True, 1, 1.0))
+    assert [changes(ours, other) for other in theirs] == [
+        [("/study/parameters/1/when/values", [True], [1], False)],
+        [("/study/parameters/1/when/values", [True], [1.0], False)],
+    ]
+
+
+def varied(*variants, **trial):
+    changed = [{"when": {"parameter": "y", "values": values}, **change} for values, change in variants]
+    return job(Y, X, trial={"image": "i", **trial, "variants": changed})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (varied((["a"], {"image": "k"}), (["b"], {"image": "k"})), varied(image="k")),
+        (varied((["a"], {"retries": 2}), (["b"], {"retries": 2})), varied((["b", "a"], {"retries": 2}))),
+        (varied((["a"], {"retries": 2}), (["a"], {"retries": 3})), varied((["a"], {"retries": 3}))),
+        (varied((["a"], {"image": "k"})), varied((["b"], {"image": "i"}), image="k")),
+    ],
+)
+def test_variants_that_make_the_same_trials_are_the_same(one, other):
+    assert changes(one, other) == changes(other, one) == []
+
+
+def test_variants_that_make_other_trials_differ():
+    a = varied((["a"], {"retries": 2}))
+    assert changes(a, varied((["b"], {"retries": 2}))) == [("/trial/variants/0/when/values", ["a"], ["b"], False)]
+    assert changes(a, varied((["a"], {"retries": 2, "metric": "m"}))) == [
+        ("/trial/variants/0/metric", None, "m", False)
+    ]
+
+
 def test_parameters_that_went_and_came():
     assert [one[0] for one in changes(job(X, Y), job(X))] == ["/study/parameters/1"]
     ((place, before, after, lost),) = changes(job(X), job(X, Y))

@@ -20,16 +20,20 @@ from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.study import (
     Anneal,
     Asha,
+    Auto,
     AutoStopping,
     Bayesian,
+    CmaEs,
     CurveStopping,
     Grid,
     Hyperband,
     MedianStopping,
+    Plugin,
     Random,
     Sobol,
     Tpe,
 )
+from tuneport.model.trial_spec import TrialSpec
 from tuneport.model.word import Word
 
 
@@ -206,18 +210,40 @@ class Entry:
 def used(job: TuningJob) -> dict[Feature, list[str]]:
     """Every feature that the job uses, with the JSON pointers of the places."""
     found: defaultdict[Feature, list[str]] = defaultdict(list)
+    for feature, place in (*_fields_used(job), *_searched(job), *_used_by_variants(job)):
+        found[feature].append(place)
+    return {feature: found[feature] for feature in sorted(found, key=_ranks().__getitem__)}
+
+
+def _fields_used(job: TuningJob) -> Iterator[tuple[Feature, str]]:
     for owner, words in _owners().items():
         for here, word in words(job):
-            kind, values = type(word), word.__dict__
-            for feature, name, counts in _checks(owner, kind):
+            values = word.__dict__
+            for feature, name, counts in _checks(owner, type(word)):
                 if name is None:
-                    found[feature].append(here)
+                    yield feature, here
                 elif counts(values[name]):
-                    found[feature].append(f"{here}/{name}")
+                    yield feature, f"{here}/{name}"
+
+
+def _searched(job: TuningJob) -> Iterator[tuple[Feature, str]]:
     for feature, search in _searches():
-        if pointers := list(search(job)):
-            found[feature] = pointers
-    return {feature: found[feature] for feature in sorted(found, key=_ranks().__getitem__)}
+        for place in search(job):
+            yield feature, place
+
+
+def _used_by_variants(job: TuningJob) -> Iterator[tuple[Feature, str]]:
+    """What the fields of variants use; ways to run are judged by what the whole trial becomes."""
+    for index, variant in enumerate(job.trial.variants):
+        given = dict(variant.changes())
+        condition = {variant.when.parameter: variant.when.values[0]}
+        becomes = job.trial.model_copy(update={"variants": (variant,)}).under(condition)
+        alone, whole = (
+            job.model_copy(update={"trial": trial}) for trial in (TrialSpec.model_construct(**given), becomes)
+        )
+        for feature, place in (*_fields_used(alone), *_searched(whole)):
+            if place.startswith("/trial/") and place.split("/")[2] in given:
+                yield feature, f"/trial/variants/{index}{place.removeprefix('/trial')}"
 
 
 def is_remote(uri: str) -> bool:

@@ -7,13 +7,16 @@ come back at all is dropped, and is unsupported unless the backend has owned up 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import zip_longest
+from itertools import product, zip_longest
+from math import prod
 from typing import Any, NamedTuple
 
 from tuneport.model.features import CATALOGUE, Feature, used
 from tuneport.model.job import TuningJob
+from tuneport.model.parameters import Categorical
 from tuneport.model.word import Word, pointer
 from tuneport.translation.capabilities import Capabilities, Fidelity
 from tuneport.translation.report import FieldReport
@@ -40,7 +43,12 @@ class Change(NamedTuple):
 
 
 def compare(before: TuningJob, after: TuningJob) -> list[Change]:
-    """Every place where two jobs differ in meaning; parameters are told apart by name and condition, not by order."""
+    """Every place where two jobs differ in meaning; parameters are told apart by name and condition, not by order.
+
+    How variants are cut does not matter where every trial is the same.
+    """
+    if (before.trial.variants or after.trial.variants) and _same_trials(before, after):
+        after = after.model_copy(update={"trial": before.trial})
     return [
         Change(pointer(path), _plain(old), _plain(new), lost=new is _NOTHING or new is None or lost)
         for path, old, new, lost in _compared(before, after, ())
@@ -106,6 +114,35 @@ def _nearest(one: Any, theirs: dict[Any, Any]) -> Any:
         if key in theirs:
             return theirs.pop(key)
     return _NOTHING
+
+
+_MOST_CASES = 1000
+"""Combinations of choices for which trials are compared."""
+
+
+def _same_trials(before: TuningJob, after: TuningJob) -> bool:
+    """Whether trials are the same whatever their variants' conditions find."""
+    named: dict[str, dict[str, Any]] = defaultdict(dict)
+    for variant in (*before.trial.variants, *after.trial.variants):
+        named[variant.when.parameter] |= {repr(value): value for value in variant.when.values}
+    values = [[*found.values(), *_unnamed(before, name, found)] for name, found in named.items()]
+    if prod(map(len, values)) > _MOST_CASES:
+        return False
+    cases = (dict(zip(named, case, strict=True)) for case in product(*values))
+    return all(_same_trial(before.under(case), after.under(case)) for case in cases)
+
+
+def _unnamed(job: TuningJob, name: str, found: Mapping[str, Any]) -> list[None]:
+    """What stands for all other values of a parameter, and for its absence, if there are any."""
+    parents = [one for one in job.study.parameters if one.name == name]
+    parent = parents[0] if len(parents) == 1 and parents[0].when is None else None
+    complete = isinstance(parent, Categorical) and set(map(repr, parent.choices)) <= found.keys()
+    return [] if complete else [None]
+
+
+def _same_trial(ours: TuningJob, theirs: TuningJob) -> bool:
+    differences = _compared(ours.trial, theirs.trial, ("trial",))
+    return ours.study.objective.metric == theirs.study.objective.metric and next(differences, None) is None
 
 
 def judge(before: TuningJob, after: TuningJob, capabilities: Capabilities) -> list[FieldReport]:
