@@ -7,7 +7,8 @@ TYPE_CHECKING = False  # type checkers know this name; importing `typing` for it
 
 if TYPE_CHECKING:
     from tuneport import errors
-    from tuneport.api import Run, attach, resume, run, runs, submit, tune
+    from tuneport.api import attach, resume, run, runs, submit
+    from tuneport.handle import Run
     from tuneport.model.job import Budget, TuningJob, WarmStart
     from tuneport.model.parameters import Categorical, Discrete, Float, Int, When, when
     from tuneport.model.results import Failure, FailureKind, Measurement, RunState, StudyResult, Trial, TrialState
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tuneport.model.trial_spec import Input, Output, Resources, TrialSpec
     from tuneport.search.study import Study
     from tuneport.translating import import_job, migrate, translate
+    from tuneport.tuning import tune
 
     __version__: str
 
@@ -86,7 +88,8 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "api": "Run attach resume run runs submit tune",
+    "api": "attach resume run runs submit",
+    "handle": "Run",
     "model.job": "Budget TuningJob WarmStart",
     "model.parameters": "Categorical Discrete Float Int When when",
     "model.results": "Failure FailureKind Measurement RunState StudyResult Trial TrialState",
@@ -95,6 +98,7 @@ _ROOMS = {
     "model.trial_spec": "Input Output Resources TrialSpec",
     "search.study": "Study",
     "translating": "import_job migrate translate",
+    "tuning": "tune",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from tuneport.backends import registry
 from tuneport.backends.protocols import Backend
 from tuneport.catalog.relocation import Maps
 from tuneport.errors import JobError, Problem, SettingsError
-from tuneport.files import Document, read_document
-from tuneport.files.yaml_text import scalar
 from tuneport.model.word import Word, did_you_mean, pointer
+
+if TYPE_CHECKING:
+    from tuneport.files import Document
 
 FILE = "tuneport.toml"
 PROJECT_FILE = "pyproject.toml"
@@ -134,6 +135,8 @@ def _from_file(folder: Path) -> Iterator[tuple[_Path, _Given]]:
 
 
 def _read(path: Path) -> Document:
+    from tuneport.files import read_document  # noqa: PLC0415 - loads a YAML reader, and often there is no file
+
     try:
         return read_document(path)
     except JobError as error:
@@ -207,6 +210,8 @@ def _section(name: str, given: Mapping[_Path, _Given]) -> Word:
     try:
         section = settings_type.model_validate(_nested(own))
     except JobError as error:
+        from tuneport.files.yaml_text import scalar  # noqa: PLC0415 - see _read
+
         wrong = {problem.pointer for problem in error.problems}
         own = {
             path: replace(value, value=scalar(value.value)) if value.text and pointer(path) in wrong else value

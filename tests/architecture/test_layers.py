@@ -37,11 +37,14 @@ MAY_CALL_ON = {
     "exchange": PURE_BACKEND,
     "remote": {*PURE_BACKEND, "exchange"},
     "config": {*WORDS, "catalog", "files", "backends.protocols", "backends.registry"},
-    "testing": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "api"},
+    "testing": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "api"},
     "translating": {*EVERYTHING_BELOW, "config", "exchange"},
     "doctor": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
-    "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating"},
-    "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "api", "doctor"},
+    "handle": WORDS,
+    "here": {*EVERYTHING_BELOW, "config", "handle"},
+    "tuning": {*EVERYTHING_BELOW, "handle", "here"},
+    "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "here"},
+    "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "api", "doctor"},
 }
 """Room to the rooms that it may import."""
 
@@ -79,7 +82,9 @@ LAZY_LIBRARIES = {
     "pynvml": {"engine"},
     "ray": {"engine"},
     "threadpoolctl": {"engine"},
-    "pandas": {"api", "insight"},
+    "cmaes": {"search"},
+    "optuna": {"search"},
+    "pandas": {"handle", "insight"},
     "matplotlib": {"insight"},
     "boto3": {"client"},
     "botocore": {"client"},
@@ -169,7 +174,7 @@ def complain_of_ours(here: str, backend: str, one: Import) -> str | None:
     if here == "tuneport":  # the lazy public names
         return None if one.lazy else "importing tuneport must load nothing"
     if there == "tuneport":
-        return None if here in {"api", "cli"} and one.lazy else "the public names are for those who use us"
+        return None if here in {"here", "cli"} and one.lazy else "the public names are for those who use us"
     if backend and other and backend != other:
         return "backends never import each other"
     if backend == other and (here, there) == ("backend", "client"):

@@ -27,7 +27,7 @@ from tuneport.cli.reports import deliver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tuneport.api import Run
+    from tuneport.handle import Run
     from tuneport.model.job import TuningJob
     from tuneport.model.results import StudyResult
     from tuneport.translation.capabilities import Fidelity

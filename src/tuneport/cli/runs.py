@@ -11,7 +11,7 @@ from tuneport.cli.options import Json, Quiet, Ref, Workspace
 from tuneport.cli.output import note, plain, say, say_json
 
 if TYPE_CHECKING:
-    from tuneport.api import Run
+    from tuneport.handle import Run
     from tuneport.model.results import StudyResult
 
 TrialId = Annotated[int, typer.Argument(metavar="TRIAL", min=1, help="Number of a trial.", show_default=False)]

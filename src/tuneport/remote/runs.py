@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tuneport import exchange
 from tuneport.backends.protocols import Client, Cloud
-from tuneport.errors import BackendError, UnknownTrialError
+from tuneport.errors import BackendError, ConflictError, UnknownTrialError
 from tuneport.exchange import Translated
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult, Trial
@@ -103,6 +103,20 @@ class RemoteRuns:
             if left is not None and left <= 0:
                 return
             time.sleep(pause if left is None else min(pause, left))
+
+    def drive(self, run: str, observer: Callable[[StudyResult], None] | None = None, *, fresh: bool = False) -> None:
+        """Nobody but the service can.
+
+        Raises:
+            ConflictError: always.
+        """
+        del observer, fresh
+        ref = self.ref(run)
+        raise ConflictError(f"run {ref} is driven by its service", hint=f"follow it: tuneport follow {ref}")
+
+    def folder(self, run: str) -> None:
+        """Its files are not on this machine."""
+        del run
 
     def stop(self, run: str, trial: int | None = None) -> None:
         """Ask the service to stop the run, or one of its trials."""

@@ -28,6 +28,7 @@ import pytest
 from tuneport import api
 from tuneport.backends.protocols import Cloud
 from tuneport.errors import ConflictError, JobError, RunNotFoundError
+from tuneport.handle import Run
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult, Trial, TrialState
 from tuneport.remote.ledger import Ledger
@@ -120,13 +121,13 @@ class ClientConformance:
             }
         )
 
-    def submit(self, job: TuningJob, workspace: Path) -> api.Run:
+    def submit(self, job: TuningJob, workspace: Path) -> Run:
         """Submit a job to the cloud."""
         return api.submit(
             job, on=self.backend.name, settings=self.settings, tolerate=self.tolerate, workspace=workspace
         )
 
-    def until(self, run: api.Run, happened: Callable[[StudyResult], bool]) -> StudyResult:
+    def until(self, run: Run, happened: Callable[[StudyResult], bool]) -> StudyResult:
         """The run once something has happened."""
         end = time.monotonic() + self.timeout
         while not happened(result := run.result):

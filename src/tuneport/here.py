@@ -1,0 +1,136 @@
+"""Jobs on this machine: checked against it and recorded in a workspace. What drives them is loaded when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tuneport.backends import registry
+from tuneport.backends.local.settings import LocalSettings
+from tuneport.config import load as load_config
+from tuneport.engine.devices import discover
+from tuneport.engine.launch import LaunchContract
+from tuneport.engine.preflight import local_problems
+from tuneport.errors import BackendNotFoundError, JobError, Problem
+from tuneport.handle import LOCAL
+from tuneport.model.job import Budget, TuningJob
+from tuneport.model.trial_spec import TrialSpec
+from tuneport.translation.capabilities import screen
+
+if TYPE_CHECKING:
+    from tuneport.backends.local.client import LocalClient
+    from tuneport.engine.executors.protocols import Executor
+
+W = TypeVar("W", TrialSpec, Budget)
+
+
+def settings(on: str, given: Mapping[str, Any] | None = None, workspace: str | Path | None = None) -> LocalSettings:
+    """The settings of a backend that runs jobs here, all layers considered.
+
+    Args:
+        on: the backend.
+        given: over the configured ones.
+        workspace: the workspace, if a call names it.
+
+    Raises:
+        BackendNotFoundError: it runs no jobs here.
+        SettingsError: they are invalid.
+    """
+    own = dict(given or {}) if workspace is None else {**(given or {}), "workspace": str(workspace)}
+    chosen = load_config({"on": on, on: own}).settings(registry.load(on))
+    if not isinstance(chosen, LocalSettings):
+        raise BackendNotFoundError(f"'{on}' neither runs jobs here nor has documents of its own", backend=on)
+    return chosen
+
+
+def runs(workspace: str | Path | None = None) -> LocalClient:
+    """The runs of a workspace.
+
+    Raises:
+        RunNotFoundError: it is not there.
+    """
+    return opened(settings(LOCAL, workspace=workspace))
+
+
+def opened(chosen: LocalSettings, *, create: bool = False) -> LocalClient:
+    """The runs of the workspace of these settings; `create`: make it if it is not there.
+
+    Raises:
+        RunNotFoundError: it is not there.
+    """
+    from tuneport.backends.local.client import LocalClient  # noqa: PLC0415 - loads numpy, which clouds do not need
+
+    return LocalClient(chosen, _contract, create=create, elsewhere=_elsewhere)
+
+
+def _contract(name: str) -> LaunchContract:
+    contract: LaunchContract = importlib.import_module(f"tuneport.backends.{name}.launch").launch
+    return contract
+
+
+def _elsewhere(run: str, manifest: Mapping[str, Any]) -> Executor:
+    from tuneport.driven import executor  # noqa: PLC0415 - most runs stay here
+
+    return executor(run, manifest)
+
+
+def problems(job: TuningJob | Mapping[str, Any], on: str, chosen: LocalSettings, base: Path | None) -> list[Problem]:
+    """Everything that is wrong with a job, and all that stands in the way of running it here.
+
+    Args:
+        job: a job, or plain data that should be one; what is right of it by itself is looked at even if it is none.
+        on: the backend that runs it here.
+        chosen: its settings.
+        base: directory that relative paths of the job mean; None: the current one.
+    """
+    if isinstance(job, TuningJob):
+        lacking = screen(job, registry.load(on).capabilities)
+        return [*lacking, *_machine_problems(job.trial, job.budget, chosen, base)]
+    try:
+        return problems(TuningJob.model_validate(dict(job)), on, chosen, base)
+    except JobError as error:
+        trial, budget = _part(TrialSpec, job.get("trial")), _part(Budget, job.get("budget", {}))
+        return [*error.problems, *_machine_problems(trial, budget, chosen, base)]
+
+
+def _part(kind: type[W], data: Any) -> W | None:
+    try:
+        return kind.model_validate(data)
+    except JobError:
+        return None
+
+
+def _machine_problems(
+    trial: TrialSpec | None, budget: Budget | None, chosen: LocalSettings, base: Path | None
+) -> Iterator[Problem]:
+    yield from local_problems(trial, budget, base or Path.cwd(), discover(chosen.gpus))
+
+
+def create(
+    job: TuningJob | Mapping[str, Any], on: str, chosen: LocalSettings, base: Path | None
+) -> tuple[LocalClient, str]:
+    """Check everything, then record a new run.
+
+    Returns:
+        The runs of the workspace, and the id of the new one.
+
+    Raises:
+        JobError: the job cannot run here; nothing has been recorded.
+    """
+    if amiss := problems(job, on, chosen, base):
+        name = job.name if isinstance(job, TuningJob) else job.get("name")
+        raise JobError.of(f"job '{name}' cannot run here", amiss)
+    valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
+    from tuneport.engine.executors.process import ProcessExecutor  # noqa: PLC0415 - see opened
+
+    client = opened(chosen, create=True)
+    return client, client.create(valid, base or Path.cwd(), ProcessExecutor.name, version())
+
+
+def version() -> str:
+    """This tuneport's version, which every run notes."""
+    from tuneport import __version__  # noqa: PLC0415 - reads the installed metadata, which costs a little
+
+    return __version__
