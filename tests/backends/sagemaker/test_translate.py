@@ -1,10 +1,13 @@
 """Jobs to requests and back: what comes back, what is written, what is read."""
 
+import json
+
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuneport import exchange
+from tuneport.backends import registry
 from tuneport.backends.sagemaker import BACKEND
 from tuneport.backends.sagemaker.canonical import wire
 from tuneport.backends.sagemaker.hyperparameters import HINTS
@@ -12,6 +15,7 @@ from tuneport.backends.sagemaker.space import DEFINITION
 from tuneport.errors import JobError, PayloadError
 from tuneport.model.job import TuningJob
 from tuneport.testing import strategies
+from tuneport.translation.capabilities import Fidelity
 from tuneport.translation.lowering import read_hints
 from tuneport.translation.measure import compare
 
@@ -518,6 +522,46 @@ def test_compute_stays_where_it_was_said_when_the_machine_is_changed(name):
     compute = definition["HyperParameterTuningResourceConfig"]
     assert compute.get("InstanceConfigs", [compute])[0]["InstanceType"] == "ml.c5.xlarge"
     assert "ml.m5.xlarge" in str(compute) or name == "definitions"
+
+
+GROUPS = [
+    {"InstanceType": "ml.p3.2xlarge", "InstanceCount": 2, "InstanceGroupName": "learners"},
+    {"InstanceType": "ml.c5.xlarge", "InstanceCount": 1, "InstanceGroupName": "readers"},
+]
+PREFERENCES = [{"InstanceType": "ml.g5.xlarge"}, {"InstanceType": "ml.g4dn.xlarge"}]
+
+
+@pytest.mark.parametrize(
+    ("compute", "machine", "replicas"),
+    [
+        ({"InstanceGroups": GROUPS, "VolumeSizeInGB": 9}, "ml.p3.2xlarge", 2),
+        ({"InstanceGroups": GROUPS[:1]}, "ml.p3.2xlarge", 2),
+        ({"InstancePreferences": PREFERENCES, "InstanceCount": 3}, "ml.g5.xlarge", 3),
+        ({"InstancePreferences": [{**one, "InstanceCount": 2} for one in PREFERENCES]}, "ml.g5.xlarge", 2),
+    ],
+)
+def test_of_several_machines_the_first_is_the_trials(compute, machine, replicas):
+    request = changed(plain(), f"/{ONE}/ResourceConfig", compute)
+    imported = exchange.read(request, BACKEND)
+    resources = imported.job.trial.resources
+    assert (resources.machine, resources.replicas) == (machine, replicas)
+    same = exchange.translate(imported.job, BACKEND, imported.settings)
+    assert same.payload == request
+    assert same.report.worst < Fidelity.UNSUPPORTED
+    assert TRANSLATOR.problems(same.request, same.form) == []
+    data = imported.job.model_dump()
+    data["trial"]["resources"]["machine"] = "ml.c5.9xlarge"
+    edited = exchange.translate(TuningJob.model_validate(data), BACKEND, imported.settings).payload
+    assert edited == json.loads(json.dumps(request).replace(machine, "ml.c5.9xlarge"))
+
+
+@pytest.mark.parametrize(("groups", "level"), [(GROUPS[:1], Fidelity.DROPPED), (GROUPS, Fidelity.UNSUPPORTED)])
+def test_other_machines_matter_when_a_job_leaves(groups, level):
+    imported = exchange.read(changed(plain(), f"/{ONE}/ResourceConfig", {"InstanceGroups": groups}), BACKEND)
+    vertex = registry.load("vertex")
+    material = BACKEND.capabilities.material
+    moved = exchange.migrate(imported, vertex, vertex.settings_type(), material=lambda _: material)
+    assert max(one.fidelity for one in moved.report.fields if "InstanceGroups" in one.pointer) is level
 
 
 def test_ranges_that_autotune_is_to_find_do_not_limit_trials():

@@ -3,8 +3,8 @@
 `canonical` loses nothing that matters, and `wire` makes it what the service takes. Two things are put where our words
 find them, with a mark of where they were, so that a job that was read may be edited like any other:
 
-- Compute in HyperParameterTuningResourceConfig moves to ResourceConfig; in its place, `trial.resources` tells people
-  who read the box where it is.
+- Compute in HyperParameterTuningResourceConfig moves to ResourceConfig, and so does that of the first of several groups
+  of machines; in its place, `trial.resources` tells people who read the box where it is.
 - A parameter that Autotune is to find a range for becomes a categorical of its one hint; AutoParameters keeps its name.
 """
 
@@ -26,6 +26,8 @@ _MOVED = "trial.resources"
 """What stands where compute was: our word for it."""
 _COMPUTE = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
 _KEY = "VolumeKmsKeyId"
+_SEVERAL_MACHINES = frozenset({"InstanceGroups", "InstancePreferences"})
+"""Lists of machines in ResourceConfig: of a cluster of different ones, and of ones that would all do."""
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _DEFAULTS: Mapping[tuple[str, str], Any] = {
     (CONFIG, "TrainingJobEarlyStoppingType"): "Off",
@@ -138,8 +140,11 @@ def _make_channels_canonical(definition: Json) -> None:
 
 
 def _move_compute(definition: Json) -> None:
+    if RESOURCES in definition:
+        _move_first(definition[RESOURCES])
+        return
     theirs = definition.get(TUNING_RESOURCES)
-    if theirs is None or RESOURCES in definition:
+    if theirs is None:
         return
     configs = theirs.get("InstanceConfigs")
     first = configs[0] if configs else theirs
@@ -148,6 +153,14 @@ def _move_compute(definition: Json) -> None:
     mark = {"InstanceConfigs": [_MOVED, *configs[1:]]} if configs else {"InstanceType": _MOVED}
     rest = {name: value for name, value in theirs.items() if name not in {*_COMPUTE, _KEY}}
     definition[TUNING_RESOURCES] = rest | mark
+
+
+def _move_first(config: Json) -> None:
+    """The machines of the first group, or those that are preferred, are the trial's."""
+    for member in _SEVERAL_MACHINES & config.keys() if "InstanceType" not in config else ():
+        first, *others = config[member]
+        moved = {name: first[name] for name in _COMPUTE if name in first and name not in config}
+        config |= moved | {member: [first | dict.fromkeys(moved, _MOVED), *others]}
 
 
 def _move_compute_back(definition: Json) -> Json:
@@ -161,7 +174,18 @@ def _move_compute_back(definition: Json) -> Json:
         first = {name: value for name, value in ours.items() if name != _KEY}
         key = {_KEY: ours[_KEY]} if _KEY in ours else {}
         return rest | {TUNING_RESOURCES: theirs | {"InstanceConfigs": [first, *theirs["InstanceConfigs"][1:]]} | key}
-    return definition
+    return definition | {RESOURCES: _with_first(ours)} if _SEVERAL_MACHINES & ours.keys() else definition
+
+
+def _with_first(config: Json) -> Json:
+    made = dict(config)
+    for member in _SEVERAL_MACHINES & config.keys():
+        first, *others = config[member]
+        marks = {name for name, value in first.items() if value == _MOVED}
+        whole = {name: config.get(name) if name in marks else value for name, value in first.items()}
+        made[member] = [{name: value for name, value in whole.items() if value is not None}, *others]
+        made = {name: value for name, value in made.items() if name not in marks}
+    return made
 
 
 # ---- ranges ---------------------------------------------------------------------------------------------------------

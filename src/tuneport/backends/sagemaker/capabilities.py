@@ -53,8 +53,7 @@ _OF_DEFINITIONS = (
     "/InputDataConfig/*/CompressionType",
     "/InputDataConfig/*/RecordWrapperType",
     "/InputDataConfig/*/ShuffleConfig",
-    "/ResourceConfig/InstanceGroups",
-    "/ResourceConfig/InstancePreferences",
+    *(f"/ResourceConfig/InstanceGroups/{other}" for other in range(1, 5)),
 )
 MATERIAL = (
     "/Autotune",
