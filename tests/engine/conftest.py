@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,16 @@ from tuneport.model.parameters import Float
 from tuneport.model.results import StudyResult
 from tuneport.model.study import Random, StudySpec, minimize
 from tuneport.model.trial_spec import TrialSpec
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tuneport.backends.local.client import LocalClient
+from tuneport.backends.local.launch import launch
+from tuneport.backends.local.settings import LocalSettings
+client = LocalClient(LocalSettings(workspace=Path(sys.argv[1]), grace=1.0, gpus=0), lambda _: launch)
+client.drive(sys.argv[2])
+"""
 
 
 @pytest.fixture
@@ -57,3 +69,13 @@ def run(client: LocalClient, tmp_path: Path) -> Callable[[TuningJob], StudyResul
         return client.result(name)
 
     return drive
+
+
+@pytest.fixture
+def start_driver() -> Callable[..., subprocess.Popen[bytes]]:
+    """Starts a process that drives a run, to be killed; `first` is code that it runs before."""
+
+    def start(client: LocalClient, name: str, first: str = "") -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", first + DRIVER, str(client.workspace), name])
+
+    return start

@@ -20,15 +20,8 @@ from tuneport.errors import ConflictError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, TrialState
 
-DRIVER = """
-import sys
-from pathlib import Path
-from tuneport.backends.local.client import LocalClient
-from tuneport.backends.local.launch import launch
-from tuneport.backends.local.settings import LocalSettings
-client = LocalClient(LocalSettings(workspace=Path(sys.argv[1]), grace=1.0, gpus=0), lambda _: launch)
-client.drive(sys.argv[2])
-"""
+StartDriver = Callable[..., subprocess.Popen[bytes]]
+
 LEDGER = """
 import json
 trial = json.load(open(os.environ["TUNEPORT_TRIAL"]))
@@ -40,10 +33,6 @@ time.sleep(0.7 + 0.2 * x)
 print(f"loss={{x}}", flush=True)
 note("ended")
 """
-
-
-def start_driver(client: LocalClient, name: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", DRIVER, str(client.workspace), name])
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -60,7 +49,7 @@ def events_of(client: LocalClient, name: str) -> int:
 
 
 def test_twenty_kills_of_the_runner_lose_nothing_and_repeat_nothing(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
 ) -> None:
     ledger = tmp_path / "ledger.txt"
     job = make_job(LEDGER.format(ledger=str(ledger)), budget={"max_trials": 40, "parallel_trials": 2})
@@ -93,7 +82,7 @@ def test_twenty_kills_of_the_runner_lose_nothing_and_repeat_nothing(
 
 
 def test_trials_cut_off_with_their_keeper_run_again(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
 ) -> None:
     ledger = tmp_path / "ledger.txt"
     script = LEDGER.format(ledger=str(ledger)).replace("0.7 + 0.2 * x", "30 if trial['attempt'] == 1 else 0")
@@ -114,7 +103,7 @@ def test_trials_cut_off_with_their_keeper_run_again(
 
 
 def test_a_killed_keeper_alone_costs_an_attempt_and_no_trial(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
 ) -> None:
     ledger = tmp_path / "ledger.txt"
     script = LEDGER.format(ledger=str(ledger)).replace("0.7 + 0.2 * x", "30 if trial['attempt'] == 1 else 0")
@@ -128,7 +117,9 @@ def test_a_killed_keeper_alone_costs_an_attempt_and_no_trial(
     assert (trial.state, trial.attempt) == (TrialState.SUCCEEDED, 2)
 
 
-def test_only_one_process_drives_a_run(client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path) -> None:
+def test_only_one_process_drives_a_run(
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
+) -> None:
     name = client.create(make_job("time.sleep(30)", budget={"max_trials": 1}), tmp_path, "process", "test")
     driver = start_driver(client, name)
     wait_for(lambda: client.result(name).state is RunState.RUNNING)
@@ -142,7 +133,7 @@ def test_only_one_process_drives_a_run(client: LocalClient, make_job: Callable[.
 
 
 def test_ctrl_c_ends_trials_cleanly_and_resume_runs_them_again(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
 ) -> None:
     ledger = tmp_path / "ledger.txt"
     script = f"""
@@ -177,7 +168,7 @@ else:
 
 
 def test_a_run_that_nobody_drives_is_stopped_with_its_trials(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
 ) -> None:
     running = tmp_path / "running"
     script = f"open({str(running)!r}, 'w').close(); time.sleep(30)"
@@ -210,7 +201,7 @@ def test_a_workspace_can_be_copied_and_read_while_a_run_writes(
 
 
 def test_a_watcher_learns_that_the_driver_is_gone(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
 ) -> None:
     name = client.create(make_job("time.sleep(30)", budget={"max_trials": 1}), tmp_path, "process", "test")
     driver = start_driver(client, name)
@@ -224,25 +215,23 @@ def test_a_watcher_learns_that_the_driver_is_gone(
 
 
 def test_a_trial_that_was_written_down_but_never_ordered_runs_after_all(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
 ) -> None:
     """The runner dies between journal and order, while its keeper lives on for another trial."""
     ledger = tmp_path / "ledger.txt"
     script = LEDGER.format(ledger=str(ledger)).replace("0.7 + 0.2 * x", "4 if trial['trial'] == 1 else 0")
     job = make_job(script, budget={"max_trials": 2, "parallel_trials": 2})
     name = client.create(job, tmp_path, "process", "test")
-    hobbled = DRIVER.replace(
-        "client =",
-        "from tuneport.engine.executors import process\n"
-        "import os, time\n"
-        "start = process.ProcessExecutor.start\n"
-        "def die(self, context, *, timeout):\n"
-        "    if context.trial == 2: time.sleep(0.5); os.kill(os.getpid(), 9)\n"
-        "    start(self, context, timeout=timeout)\n"
-        "process.ProcessExecutor.start = die\n"
-        "client =",
-    )
-    assert subprocess.run([sys.executable, "-c", hobbled, str(client.workspace), name], check=False).returncode == -9
+    hobbled = """
+from tuneport.engine.executors import process
+import os, time
+start = process.ProcessExecutor.start
+def die(self, context, *, timeout):
+    if context.trial == 2: time.sleep(0.5); os.kill(os.getpid(), 9)
+    start(self, context, timeout=timeout)
+process.ProcessExecutor.start = die
+"""
+    assert start_driver(client, name, hobbled).wait() == -9
     began = time.monotonic()
     client.drive(name)
     result = client.result(name)

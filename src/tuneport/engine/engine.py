@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -48,6 +49,7 @@ class Engine:
         python: interpreter for Python trials.
         cpus: processor cores of this machine.
         observer: called with the record whenever it has changed.
+        notes: sentences that the executor wants recorded; taken out as they are.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Engine:
         python: str,
         cpus: int,
         observer: Callable[[Record], None] | None = None,
+        notes: deque[str] | None = None,
     ) -> None:
         self._store = store
         self._record = record
@@ -70,6 +73,7 @@ class Engine:
         self._python = python
         self._cpus = cpus
         self._observer = observer
+        self._notes = deque() if notes is None else notes
         self._job = record.job
         self._objective = record.job.study.objective
         self._varied: dict[int, TuningJob] = {}
@@ -115,6 +119,8 @@ class Engine:
         self._record.apply(stamped)
 
     def _save(self) -> None:
+        while self._notes:
+            self._write(Event("noted", None, {"message": self._notes.popleft()}))
         if self._unsaved:
             self._record.seq = self._store.append(self._record.row.id, self._unsaved)
             self._unsaved = []

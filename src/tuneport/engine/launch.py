@@ -169,6 +169,12 @@ def plain_text(value: Scalar) -> str:
 
 def environment(trial: TrialContext) -> dict[str, str]:
     """Variables of every contract: the job's own, what they leave open, and the GPUs that it may use."""
+    lease = {"CUDA_VISIBLE_DEVICES": ",".join(trial.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if trial.gpus else {}
+    return common_environment(trial) | lease
+
+
+def common_environment(trial: TrialContext) -> dict[str, str]:
+    """The part of the environment that is the same in all trials of a kind: the job's own, and what it leaves open."""
     spec = trial.job.trial
     variables = {"PYTHONUNBUFFERED": "1"}  # metrics in the output count while the trial runs, not at its end
     if spec.resources.cpus is not None:
@@ -177,8 +183,7 @@ def environment(trial: TrialContext) -> dict[str, str]:
     package = local_path(spec.package, trial.base) if spec.package is not None else None
     if package is not None:
         variables["PYTHONPATH"] = ":".join(filter(None, (package, spec.env.get("PYTHONPATH"))))
-    lease = {"CUDA_VISIBLE_DEVICES": ",".join(trial.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if trial.gpus else {}
-    return variables | lease
+    return variables
 
 
 def spoken(trial: TrialContext) -> dict[str, str]:

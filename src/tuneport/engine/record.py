@@ -52,6 +52,7 @@ class Record:
         self.state = RunState.PENDING
         self.reason: RunReason | None = None
         self.message = ""
+        self.notes: list[str] = []
         self.seq = 0
         self.ended: float | None = None
         self._ended: dict[int, Trial] = {}
@@ -75,6 +76,8 @@ class Record:
                 self._pause()
                 self._began = event.at
                 self.state, self.reason, self.message, self.ended = RunState.RUNNING, None, "", None
+            case "noted":
+                self.notes.append(body["message"])
             case "stopping":
                 self.state = RunState.STOPPING
             case "interrupted":
@@ -173,6 +176,7 @@ class Record:
             trials=tuple(self.trial(trial) for trial in self.study.trials),
             reason=self.reason,
             message=self.message,
+            notes=tuple(dict.fromkeys(self.notes)),
             created=self.row.created,
             ended=self.ended,
         )

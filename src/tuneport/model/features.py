@@ -135,6 +135,8 @@ class Feature(StrEnum):
     RESOURCES_CPUS = auto()
     RESOURCES_MEMORY = auto()
     RESOURCES_DISK = auto()
+    TRIAL_WARM_WORKERS = auto()
+    TRIAL_PRELOAD = auto()
     RESOURCES_REPLICAS = auto()
     RESOURCES_MACHINE = auto()
     RESOURCES_POOL = auto()
@@ -570,6 +572,12 @@ CATALOGUE: Mapping[Feature, Entry] = {
         {"/warm_start": [{"run": "local:older", "kind": "identical"}]},
     ),
     _F.DESCRIPTION: Entry(
+    _F.TRIAL_WARM_WORKERS: _set("trials forked from a process that is ready", "/trial/warm_workers", True),
+    _F.TRIAL_PRELOAD: Entry(
+        "modules that this process imports",
+        _field("/trial/preload"),
+        {"/trial/warm_workers": True, "/trial/preload": ["json"]},
+    ),
         "descriptions",
         tuple(
             way

@@ -191,6 +191,8 @@ class StudyResult(Word):
         """One flat row per trial: trial, state, parameters, metrics, seconds, failure."""
         return [record(trial) for trial in self.trials]
 
+    notes: tuple[str, ...] = ()
+    """What else there is to know of how it ran, in sentences, such as why trials were not run as asked for."""
 
 def record(trial: Trial) -> dict[str, Any]:
     """One flat row of a table; parameters come as `param.NAME`, metrics as `metric.NAME`."""

@@ -129,6 +129,8 @@ Patterns: TypeAlias = dict[Name, Annotated[Str, Field(min_length=1, max_length=M
 """Metric name to a regular expression."""
 ToldBy: TypeAlias = Literal["flag", "variable"]
 """A command-line flag, or an environment variable, of the channel's name."""
+Module: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+"""A Python module, by its full name."""
 EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -294,7 +296,7 @@ class TrialSpec(Word):
     """Program and first arguments; with `image`, its entry point. Never a shell line: ["python", "train.py"]."""
     image: Annotated[Str, Field(min_length=1)] | None = None
     """Container image for clouds; this machine runs `command` without it."""
-    module: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")] | None = None
+    module: Module | None = None
     """Python module, run as ``python -m module``."""
     package: Annotated[Str, Field(min_length=1)] | None = None
     """Archive or directory with the code: `module` is found in it, `command` runs inside of it; None: all is there."""
@@ -331,6 +333,10 @@ class TrialSpec(Word):
     metrics: Patterns = {}
     """Metric name to a regular expression over the trial's output; the number is group 1, or else the whole match.
     Empty: the trainer reports through tuneport_trial or its cloud's own way."""
+    warm_workers: bool = False
+    """Trials are forked from a process that has imported their modules, where that is safe: for many short trials."""
+    preload: tuple[Module, ...] = ()
+    """Modules that this process imports; empty: those that the first trial imports of installed packages."""
     variants: tuple[Variant, ...] = ()
     """What some values of a parameter change of all this, such as an image for each of several models."""
 

@@ -111,6 +111,8 @@ CAPABILITIES = Capabilities(
         F.RESOURCES_GPU_TYPE: approximated("trials get the GPUs that this machine has"),
         F.RESOURCES_GPU_MEMORY: exact(),
         F.RESOURCES_CPUS: approximated("trials are told how many cores to use; nothing holds them to it"),
+        F.TRIAL_WARM_WORKERS: exact("on Linux, for Python scripts and modules; others are started as ever"),
+        F.TRIAL_PRELOAD: exact(),
         F.RESOURCES_MEMORY: approximated("trials share the memory of this machine"),
         F.RESOURCES_DISK: approximated("trials share the disk of this machine"),
         F.RESOURCES_REPLICAS: unsupported("there is only this one machine", instead="set replicas to 1"),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -21,11 +22,12 @@ from tuneport.engine.engine import Engine
 from tuneport.engine.executors.function import FunctionExecutor
 from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.executors.protocols import Executor
+from tuneport.engine.executors.warming import preload_problems
 from tuneport.engine.launch import LaunchContract
 from tuneport.engine.logs import follow_log, read_log
 from tuneport.engine.record import Record
 from tuneport.engine.store import RunRow, Store
-from tuneport.errors import ConflictError, EngineError, UnknownTrialError
+from tuneport.errors import ConflictError, EngineError, JobError, UnknownTrialError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult
 from tuneport.model.trial_spec import Resources
@@ -89,6 +91,8 @@ class LocalClient:
         `places` say where its trials are, if not on this machine alone: plain data for `elsewhere`.
         """
         settings = self._settings
+        if problems := preload_problems(job.trial, str(base), str(settings.python or sys.executable)):
+            raise JobError.of(f"job '{job.name}' cannot run here", problems)
         drawn = job.study.algorithm.seed
         manifest = {
             "seed": drawn if drawn is not None else secrets.randbits(32),
@@ -159,12 +163,13 @@ class LocalClient:
         self, row: RunRow, record: Record, function: Callable[..., Any] | None, observer: Observer | None
     ) -> tuple[Engine, Executor]:
         manifest = row.manifest
+        notes: deque[str] = deque()
         away = self._away(row)
         pool = Pool((), Resources()) if away else Pool(discover(manifest["gpus"]), record.job.trial.resources)
         executor: Executor = away or (
             FunctionExecutor(function or _no_function)
             if manifest["executor"] == FunctionExecutor.name
-            else ProcessExecutor(self._contracts(manifest["contract"]), grace=manifest["grace"])
+            else ProcessExecutor(self._contracts(manifest["contract"]), grace=manifest["grace"], note=notes.append)
         )
         engine = Engine(
             self._store,
@@ -175,6 +180,7 @@ class LocalClient:
             python=manifest["python"] or sys.executable,
             cpus=processors(),
             observer=_Notifier(observer) if observer else None,
+            notes=notes,
         )
         return engine, executor
 

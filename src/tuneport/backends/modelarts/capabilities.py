@@ -231,6 +231,8 @@ CAPABILITIES = Capabilities(
             "disks come with the machine type", evidence="spec.resource has no field for it"
         ),
         F.RESOURCES_REPLICAS: approximated(_SHARED, evidence="spec.resource.node_count"),
+        F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
+        F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
         F.RESOURCES_MACHINE: exact(_SHARED, evidence="spec.resource.flavor_id"),
         F.RESOURCES_POOL: exact(evidence="spec.resource.pool_id"),
         F.WARM_START_TRANSFER: _NO_WARM_START,

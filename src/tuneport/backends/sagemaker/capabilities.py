@@ -238,6 +238,8 @@ SUPPORTS: Mapping[Feature, Support] = {
     F.RESOURCES_REPLICAS: exact(evidence="InstanceCount"),
     F.RESOURCES_MACHINE: exact(evidence="InstanceType"),
     F.RESOURCES_POOL: exact("the ARN of a training plan", evidence="TrainingPlanArn"),
+    F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
+    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
     F.WARM_START_TRANSFER: exact("parents in the same region", evidence="WarmStartType: TransferLearning"),
     F.WARM_START_IDENTICAL: exact("parents in the same region", evidence="WarmStartType: IdenticalDataAndAlgorithm"),
     F.DESCRIPTION: dropped("jobs have none", evidence="CreateHyperParameterTuningJob"),

@@ -257,6 +257,8 @@ _REST: Mapping[Feature, Support] = {
     F.RESOURCES_POOL: exact(evidence="CustomJobSpec.persistentResourceId"),
     F.WARM_START_TRANSFER: unsupported(
         "a job cannot be told of others",
+    F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
+    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
         instead="leave warm_start out",
         evidence="StudySpec",
     ),

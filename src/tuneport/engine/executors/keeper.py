@@ -6,6 +6,10 @@ It is started as a script with the standard library alone. Orders come as JSON l
      "folder": "...", "timeout": 60.0, "grace": 10.0, "patterns": {"accuracy": "accuracy=([0-9.]+)"}}
     {"do": "stop", "key": "7.1"}
 
+With ``"warm": {"python": "...", "path": "...", "env": {...}, "preload": [...], "words": [...], "log": "..."}`` a trial
+is forked from a process that has imported its modules; see warm.py. Where that cannot be, it is started like any other,
+and a line ``{"note": "why"}`` says so.
+
 On its standard output leaves a JSON line for each match of a pattern, and one for the end of each trial; that one, with
 the matches, is first written to ``ended.json`` in the trial's folder. When its input ends because the runner died, it
 keeps watching the trials that still run, leaves their ``ended.json`` for whoever resumes the run, and goes.
@@ -50,6 +54,14 @@ MATCHES = 10_000
 """The newest matches that are written down with the end of a trial."""
 MARK = "TUNEPORT_TOKEN"
 """Variable by which the descendants of a trial are recognised wherever they have gone."""
+WARM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warm.py")
+LOADING = 300.0
+"""Seconds that preloading may take."""
+LONGEST_MARK = 255
+"""Characters to which a forked trial's mark may come."""
+PACKET = 1 << 20
+"""Bytes of the longest packet that is read."""
+COLD = "trials are started as processes of their own, since {}"
 
 
 INHERITED = dict(os.environb)
@@ -131,10 +143,37 @@ def write_end(folder: str, end: dict[str, Any]) -> None:
         file.write(json.dumps(end))
 
 
+def children() -> list[int]:
+    """Our child processes; none on a system that does not say."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
+def mark_of(pid: int) -> bytes | None:
+    """The trial that a process belongs to; None if it shows none."""
+    prefix = MARK.encode() + b"="
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            variables = file.read().split(b"\0")
+    except OSError:
+        return None
+    return next((variable[len(prefix) :] for variable in variables if variable.startswith(prefix)), None)
+
+
+def kill(pid: int) -> None:
+    """End a process, if it is still there."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+
+
 class Trial:
     """One running process group, its output, and when it must end."""
 
     def __init__(self, order: dict[str, Any], tell: Callable[[dict[str, Any]], None], oom_kills: int) -> None:
+        self.order = order
         self.tell = tell
         self.oom_kills = oom_kills
         self.key: str = order["key"]
@@ -148,24 +187,37 @@ class Trial:
         self.rest = b""
         self.last: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
         self.matches: collections.deque[dict[str, Any]] = collections.deque(maxlen=MATCHES)
-        self.output, theirs = os.pipe()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.pid: int | None = None
+        self.deadline: float | None = None
+        self.output, self.theirs = os.pipe()
         os.set_blocking(self.output, False)
-        try:
-            self.process = subprocess.Popen(
-                order["argv"],
-                cwd=order["cwd"],
-                env={**INHERITED, **encoded({**order["env"], MARK: self.token})},
-                stdin=subprocess.DEVNULL,
-                stdout=theirs,
-                stderr=theirs,
-                start_new_session=True,
-            )
-        except (OSError, ValueError):
-            os.close(self.output)
-            raise
-        finally:
-            os.close(theirs)
-        self.deadline = time.monotonic() + order["timeout"] if order["timeout"] is not None else None
+
+    def start(self) -> None:
+        """Start its program. Raises OSError or ValueError if that cannot be."""
+        self.process = subprocess.Popen(
+            self.order["argv"],
+            cwd=self.order["cwd"],
+            env={**INHERITED, **encoded(self.variables())},
+            stdin=subprocess.DEVNULL,
+            stdout=self.theirs,
+            stderr=self.theirs,
+            start_new_session=True,
+        )
+        self.begun(self.process.pid)
+
+    def variables(self) -> dict[str, str]:
+        """What it gets besides what everybody has."""
+        return {**self.order["env"], MARK: self.token}
+
+    def begun(self, pid: int) -> None:
+        """It runs: from now on, its output is ours alone, and its time counts."""
+        os.close(self.theirs)
+        self.pid, self.started = pid, time.time()
+        if self.stopped:
+            self.terminate()
+        elif self.order["timeout"] is not None:
+            self.deadline = time.monotonic() + self.order["timeout"]
 
     def read(self, limit: int) -> bool:
         """Take at most so many bytes of what the process has written. Returns False at the end of its output."""
@@ -203,8 +255,9 @@ class Trial:
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole process group."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
 
     def stop(self) -> None:
         """Ask the trial to end, and set the time at which it is made to."""
@@ -213,7 +266,9 @@ class Trial:
             self.terminate()
 
     def terminate(self) -> None:
-        """SIGTERM now, SIGKILL after the grace."""
+        """SIGTERM now, SIGKILL after the grace; for one that is still to be forked, when it begins."""
+        if self.pid is None:
+            return
         self.signal(signal.SIGTERM)
         self.deadline = time.monotonic() + self.grace
 
@@ -247,11 +302,74 @@ class Trial:
         return end
 
 
+class Parent:
+    """A process that has imported what trials of one kind need, and forks itself for them; see warm.py."""
+
+    def __init__(self, warm: dict[str, Any], preload: list[str], learn: bool) -> None:
+        import socket  # noqa: PLC0415 - only warm trials need it
+
+        self.warm = warm
+        self.learn = learn
+        """It is not known yet what trials import: the first one tells."""
+        self.ready = False
+        self.waiting: list[Trial] = []
+        """Trials that it is to fork."""
+        self.begun: dict[str, Trial] = {}
+        """Trials that it was told to fork, and whose end it tells."""
+        self.deadline = time.monotonic() + LOADING
+        self.send = socket.send_fds
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, open(warm["log"], "ab") as log:
+            self.process = subprocess.Popen(
+                [warm["python"], WARM, str(theirs.fileno())],
+                env={**INHERITED, **encoded({**warm["env"], MARK: "." * LONGEST_MARK})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        setup = {"path": warm["path"], "preload": preload, "lenient": not warm["preload"]}
+        self.channel.send(json.dumps(setup).encode())
+
+    def fork(self, trial: Trial) -> None:
+        """Have a trial forked, as soon as all is loaded. Raises OSError if it cannot be told."""
+        if not self.ready:
+            self.waiting.append(trial)
+            return
+        order = {"key": trial.key, "words": trial.order["warm"]["words"], "cwd": trial.order["cwd"]}
+        order |= {"env": trial.order["env"], "token": trial.token, "learn": self.learn}
+        self.begun[trial.key] = trial
+        self.send(self.channel, [json.dumps(order).encode()], [trial.theirs])
+
+    def left(self) -> list[Trial]:
+        """Trials that it will never begin."""
+        left = [*self.waiting, *(trial for trial in self.begun.values() if trial.pid is None)]
+        self.waiting = []
+        return left
+
+    def hear(self) -> dict[str, Any] | None:
+        """One packet of what it tells; None if it is gone."""
+        try:
+            packet = self.channel.recv(PACKET)
+        except OSError:
+            return None
+        return json.loads(packet) if packet else None
+
+    def retire(self) -> None:
+        """Want nothing more of it; it goes when its last trial has ended."""
+        self.channel.shutdown(1)
+
+
 class Keeper:
     """Starts, watches and stops trials until its orders end and none runs any more."""
 
     def __init__(self) -> None:
         self.trials: dict[str, Trial] = {}
+        self.parents: dict[str, Parent | None] = {}
+        """What warm trials of one kind are forked from; None: they cannot be."""
+        self.serving: dict[int, Parent] = {}
+        """All such processes that are there, also those that have been replaced."""
         self.oom_kills = OomKills()
         self.ordered = True
         self.pending = b""
@@ -283,10 +401,14 @@ class Keeper:
             for trial in list(self.trials.values()):
                 if trial.deadline is not None and now >= trial.deadline:
                     trial.late()
+            for parent in list(self.serving.values()):
+                if not parent.ready and now >= parent.deadline:
+                    self.give_up(parent, f"what is to be preloaded does not load within {LOADING:g} s")
 
     def patience(self) -> float | None:
         """Seconds until the next deadline, or None."""
         deadlines = [trial.deadline for trial in self.trials.values() if trial.deadline is not None]
+        deadlines += [parent.deadline for parent in self.serving.values() if not parent.ready]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def orders(self) -> None:
@@ -304,23 +426,112 @@ class Keeper:
                 self.stop(order["key"])
 
     def start(self, order: dict[str, Any]) -> None:
-        """Start a trial, or tell why it cannot be."""
-        try:
-            trial = Trial(order, self.tell, self.oom_kills.recent())
-        except (OSError, ValueError) as error:
-            now = time.time()
-            end = {"key": order["key"], "code": None, "error": str(error), "started": now, "ended": now}
-            write_end(order["folder"], end)
-            self.tell(end)
-            return
+        """Start a trial, or have it forked."""
+        trial = Trial(order, self.tell, self.oom_kills.recent())
         self.trials[trial.key] = trial
         self.selector.register(trial.output, selectors.EVENT_READ, functools.partial(self.read, trial))
+        parent = self.parent(order["warm"]) if order.get("warm") else None
+        if parent is None:
+            self.start_cold(trial)
+            return
+        try:
+            parent.fork(trial)
+        except OSError as error:
+            self.give_up(parent, f"it cannot be told what to start: {error}")
+
+    def start_cold(self, trial: Trial) -> None:
+        """Start a trial as a process of its own, or tell why it cannot be."""
+        try:
+            trial.start()
+        except (OSError, ValueError) as error:
+            self.fail(trial, str(error))
+
+    def fail(self, trial: Trial, error: str) -> None:
+        """Tell that a trial could not be started."""
+        self.forget(trial)
+        os.close(trial.theirs)
+        os.close(trial.output)
+        now = time.time()
+        end = {"key": trial.key, "code": None, "error": error, "started": now, "ended": now}
+        write_end(trial.folder, end)
+        self.tell(end)
+
+    def forget(self, trial: Trial) -> None:
+        """Watch a trial no longer."""
+        del self.trials[trial.key]
+        with contextlib.suppress(KeyError):
+            self.selector.unregister(trial.output)
+
+    def parent(self, warm: dict[str, Any], preload: list[str] | None = None) -> Parent | None:
+        """What trials of this kind are forked from, started when the first of them is; None if they cannot be.
+
+        Args:
+            warm: of the trial's order.
+            preload: the modules, if they have been learned; it then takes the place of the one that learned them.
+        """
+        kind = json.dumps([warm["python"], warm["path"], warm["env"], warm["preload"]])
+        if kind in self.parents and preload is None:
+            return self.parents[kind]
+        parent = None
+        try:
+            parent = Parent(warm, preload or warm["preload"], learn=preload is None and not warm["preload"])
+            self.serving[parent.process.pid] = parent
+            self.selector.register(parent.channel, selectors.EVENT_READ, functools.partial(self.hear, parent))
+        except OSError as error:
+            self.tell({"note": COLD.format(error)})
+        self.parents[kind] = parent
+        return parent
+
+    def hear(self, parent: Parent) -> None:
+        """Take note of one thing that such a process tells."""
+        news = parent.hear()
+        if news is None:
+            self.give_up(parent, "the process that they are forked from has ended")
+        elif "refused" in news:
+            self.give_up(parent, news["refused"])
+        elif "ready" in news:
+            parent.ready = True
+            for trial in parent.left():
+                parent.fork(trial)
+        elif "learned" in news:
+            if parent.learn:
+                parent.learn = False
+                self.parent(parent.warm, news["learned"])
+                parent.retire()
+        elif "pid" in news:
+            parent.begun[news["key"]].begun(news["pid"])
+        elif "error" in news:
+            self.fail(parent.begun[news["key"]], news["error"])
+        else:
+            trial = parent.begun.pop(news["key"])
+            if trial.key in self.trials:
+                self.conclude(trial, news["code"])
+
+    def give_up(self, parent: Parent, reason: str) -> None:
+        """Start trials of this kind as processes of their own from now on."""
+        self.selector.unregister(parent.channel)
+        del self.serving[parent.process.pid]
+        parent.process.kill()
+        parent.process.wait()
+        parent.channel.close()
+        replaced = parent not in self.parents.values()
+        self.parents = {kind: None if one is parent else one for kind, one in self.parents.items()}
+        if not replaced:
+            self.tell({"note": COLD.format(reason)})
+        for trial in parent.left():
+            self.kill_marked(trial)  # it may have been forked, and not have got to saying so
+            self.start_cold(trial)
 
     def stop(self, key: str) -> None:
         """Stop a trial, unless it has ended by itself in the meantime."""
         self.reap()
-        if key in self.trials:
-            self.trials[key].stop()
+        trial = self.trials.get(key)
+        if trial is None:
+            return
+        trial.stop()
+        for parent in [parent for parent in self.serving.values() if trial in parent.waiting]:
+            parent.waiting.remove(trial)
+            self.conclude(trial, -signal.SIGTERM)
 
     def read(self, trial: Trial) -> None:
         """Take some of a trial's output."""
@@ -340,38 +551,35 @@ class Keeper:
             if not pid:
                 return
             code = os.waitstatus_to_exitcode(status)
-            for trial in [trial for trial in self.trials.values() if trial.process.pid == pid]:
-                trial.process.returncode = code
-                del self.trials[trial.key]
-                with contextlib.suppress(KeyError):
-                    self.selector.unregister(trial.output)
-                starved = code == -signal.SIGKILL and self.oom_kills.count() > trial.oom_kills
-                self.tell(trial.end(code, out_of_memory=starved))
+            for trial in [trial for trial in self.trials.values() if trial.pid == pid]:
+                self.conclude(trial, code)
+            if pid in self.serving:
+                self.serving[pid].process.returncode = code  # its channel says the rest
             self.kill_strays()
+
+    def conclude(self, trial: Trial, code: int) -> None:
+        """A trial's first process has ended: take its last output, and tell."""
+        if trial.process is not None:
+            trial.process.returncode = code
+        elif trial.pid is None:
+            os.close(trial.theirs)
+        self.forget(trial)
+        starved = code == -signal.SIGKILL and self.oom_kills.count() > trial.oom_kills
+        self.tell(trial.end(code, out_of_memory=starved))
 
     def kill_strays(self) -> None:
         """Kill descendants that left their trial's process group and outlived the trial."""
-        own = {trial.process.pid for trial in self.trials.values()}
-        try:
-            with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-                children = [int(pid) for pid in file.read().split()]
-        except OSError:  # not on this system
-            return
-        for pid in children:
-            if pid not in own and self.strayed(pid):
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+        own = {trial.pid for trial in self.trials.values()} | self.serving.keys()
+        marks = {trial.token.encode() for trial in self.trials.values()}
+        for pid in children():
+            if pid not in own and (not marks or mark_of(pid) not in {None, *marks}):
+                kill(pid)
 
-    def strayed(self, pid: int) -> bool:
-        """Whether a child that is nobody's first process belongs to no running trial."""
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                variables = file.read().split(b"\0")
-        except OSError:
-            return False
-        marks = {f"{MARK}={trial.token}".encode() for trial in self.trials.values()}
-        own = [variable for variable in variables if variable.startswith(MARK.encode() + b"=")]
-        return not marks or bool(own and own[0] not in marks)
+    def kill_marked(self, trial: Trial) -> None:
+        """Kill all children that belong to a trial."""
+        for pid in children():
+            if mark_of(pid) == trial.token.encode():
+                kill(pid)
 
     def tell(self, news: dict[str, Any]) -> None:
         """Have one line for the runner; it is sent as fast as the runner reads, and nothing waits for that."""

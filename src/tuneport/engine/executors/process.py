@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tuneport.engine.collector import Collector
 from tuneport.engine.diagnosis import diagnose
 from tuneport.engine.executors import keeper
 from tuneport.engine.executors.protocols import Emitted, Event, Exited
+from tuneport.engine.executors.warming import warm_order
 from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext
 from tuneport.errors import TuneportError
 from tuneport.model.results import Failure, FailureKind
@@ -57,11 +58,14 @@ class ProcessExecutor:
     Args:
         contract: describes a trial's process.
         grace: seconds between SIGTERM and SIGKILL.
+        note: is told, once each, what whoever started the run should know.
     """
 
     name = "process"
 
-    def __init__(self, contract: LaunchContract, *, grace: float) -> None:
+    def __init__(
+        self, contract: LaunchContract, *, grace: float, note: Callable[[str], object] = lambda _: None
+    ) -> None:
         self._contract = contract
         self._grace = grace
         self._running: dict[int, _Running] = {}
@@ -71,6 +75,8 @@ class ProcessExecutor:
         self._keeper: subprocess.Popen[bytes] | None = None
         self._keeper_began: str | None = None
         self._looked = 0.0
+        self._tell = note
+        self._noted: set[str] = set()
 
     def handle(self) -> dict[str, Any]:
         """How to find the keeper again; see Executor."""
@@ -89,6 +95,7 @@ class ProcessExecutor:
         self._running[context.trial] = _Running(context, self._collector(launch, context), folder, timeout)
         if not launch.argv:
             return
+        warm = self._warm(context, launch)
         self._order(
             {
                 "do": "start",
@@ -101,8 +108,24 @@ class ProcessExecutor:
                 "grace": self._grace,
                 "patterns": dict(launch.patterns),
                 "token": _token(context),
+                "warm": warm,
             }
         )
+
+    def _warm(self, context: TrialContext, launch: Launch) -> dict[str, Any] | None:
+        """How a trial is forked, if the job wants that; why it cannot be, is said once."""
+        if not context.job.trial.warm_workers:
+            return None
+        order = warm_order(context, launch)
+        if isinstance(order, str):
+            self._note(f"trials are started as processes of their own, since {order}")
+            return None
+        return order
+
+    def _note(self, message: str) -> None:
+        if message not in self._noted:
+            self._noted.add(message)
+            self._tell(message)
 
     def adopt(self, context: TrialContext, handle: dict[str, Any], *, timeout: float | None) -> bool:
         """Take over a trial whose runner was killed; see Executor."""
@@ -144,15 +167,18 @@ class ProcessExecutor:
         self._selector.close()
         if self._keeper is None:
             return
-        for pipe in (self._keeper.stdin, self._keeper.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        self._close_pipes(self._keeper)
         if not self._running:
             self._keeper.wait()
         else:
             self._keeper.returncode = 0  # it outlives us on purpose
         self._keeper = None
+
+    def _close_pipes(self, keeper: subprocess.Popen[bytes]) -> None:
+        for pipe in (keeper.stdin, keeper.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
     def _watcher(self) -> subprocess.Popen[bytes]:
         """The keeper, started when the first trial is."""
@@ -207,8 +233,9 @@ class ProcessExecutor:
             pass
         self._text = b""  # it was cut off in the middle of a line
         self._selector.unregister(self._keeper.stdout)
+        self._close_pipes(self._keeper)
         self._keeper = None
-        told = {one["key"] for one in self._news if "match" not in one}
+        told = {one["key"] for one in self._news if "match" not in one and "note" not in one}
         for running in self._running.values():
             if running.adopted is None and _key(running.context) not in told:
                 _signal_processes(running, signal.SIGKILL)
@@ -221,6 +248,9 @@ class ProcessExecutor:
                 news += [{"key": end["key"], "match": match} for match in end.get("matches", ())]
                 news.append(end)
         for one in news:
+            if "note" in one:
+                self._note(one["note"])
+                continue
             trial = int(one["key"].partition(".")[0])
             if trial in self._running:
                 yield from self._told(self._running[trial], one)
@@ -326,13 +356,21 @@ def _found(running: _Running, pid: int, began: str | None) -> bool:
 
 
 def _watches(pid: int, token: str) -> bool:
-    """Whether a keeper has a child of this trial, or one of which that cannot be told."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except OSError:
+    """Whether a keeper has a descendant of this trial, or a child of which that cannot be told."""
+    children = _children(pid)
+    if children is None:
         return True
-    marks = [_mark_of(int(child)) for child in children]
-    return token in marks or None in marks
+    marks = [_mark_of(child) for child in children]
+    forked = [_mark_of(one) for child in children for one in _children(child) or ()]
+    return token in marks or token in forked or None in marks
+
+
+def _children(pid: int) -> list[int] | None:
+    """The children of a process; None where that cannot be known."""
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:
+        return None
 
 
 def _mark_of(pid: int) -> str | None:
