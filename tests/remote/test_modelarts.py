@@ -7,7 +7,6 @@ import logging
 import subprocess
 import sys
 import time
-from itertools import count
 
 import pytest
 import requests
@@ -257,31 +256,6 @@ def test_with_faults_in_a_third_of_all_calls_jobs_are_submitted_once_and_read_ba
         run.delete()
     assert host.documents.all(JOBS) == []
     assert len(faults.struck) > 3
-
-
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("killed", [1, 2, 3])
-def test_a_submission_that_is_killed_at_its_calls_makes_one_job(make_place, job, tmp_path, monkeypatch, after, killed):
-    host, _ = make_place()
-    send, calls = requests.Session.request, count()
-
-    def request(*arguments, **options):
-        fatal = next(calls) < killed
-        if fatal and not after:
-            raise SystemExit
-        reply = send(*arguments, **options)
-        if fatal:
-            raise SystemExit
-        return reply
-
-    monkeypatch.setattr(requests.Session, "request", request)
-    for _ in range(killed):
-        with pytest.raises(SystemExit):
-            tp.submit(job, on="modelarts", workspace=tmp_path)
-    run = tp.submit(job, on="modelarts", workspace=tmp_path)
-    (document,) = host.documents.all(JOBS)
-    assert document.body["tags"] == [{"key": "team", "value": "vision"}, {"key": "draft", "value": ""}]
-    assert [one.ref for one in tp.runs(workspace=tmp_path)] == [run.ref]
 
 
 def test_a_name_that_another_job_has_is_a_conflict(make_place, payload):

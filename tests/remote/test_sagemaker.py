@@ -199,29 +199,6 @@ def test_a_name_that_another_job_has_is_a_conflict(service):
     assert client.submit(payload(), "0f3a9c", again=True) == "eu-west-1/digits-0f3a9c"
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_killed_between_any_two_calls_and_submitted_again_it_is_one_job(service, submit, monkeypatch, when, number):
-    service.faults_of_calls.add("error", "CreateHyper*", calls=[1])  # so that submitting takes three calls
-    call, count = SageMakerClient._call, Counter()
-
-    def killed(self, method, **request):
-        count["calls"] += 1
-        if when == "before" and count["calls"] == number:
-            raise KeyboardInterrupt
-        answer = call(self, method, **request)
-        if when == "after" and count["calls"] == number:
-            raise KeyboardInterrupt
-        return answer
-
-    monkeypatch.setattr(SageMakerClient, "_call", killed)
-    try:
-        submit(job_of(1))
-    except KeyboardInterrupt:
-        submit(job_of(1))
-    assert len(jobs(service)) == 1
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_faults_in_three_of_ten_calls_change_nothing(service, submit, monkeypatch, seed):
     faults = service.faults_of_calls

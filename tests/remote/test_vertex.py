@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import sys
-from itertools import count, product
+from itertools import product
 
 import google.auth.exceptions
 import pytest
@@ -168,33 +168,6 @@ def settings_here():
 def name_of(run):
     region, project, number = run.ref.removeprefix("vertex:").split("/")
     return f"projects/{project}/locations/{region}/hyperparameterTuningJobs/{number}"
-
-
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize(("form", "killed"), [("job", 1), ("job", 2), ("job", 3), ("pipeline", 2)])
-def test_a_submission_that_is_killed_at_its_calls_makes_one_job(
-    make_door, job, tmp_path, monkeypatch, after, form, killed
-):
-    host = make_door()
-    send = requests.Session.request
-    calls = count()
-
-    def request(*arguments, **options):
-        fatal = next(calls) < killed
-        if fatal and not after:
-            raise SystemExit
-        reply = send(*arguments, **options)
-        if fatal:
-            raise SystemExit
-        return reply
-
-    monkeypatch.setattr(requests.Session, "request", request)
-    for _ in range(killed):
-        with pytest.raises(SystemExit):
-            tp.submit(job, on="vertex", form=form, workspace=tmp_path)
-    run = tp.submit(job, on="vertex", form=form, workspace=tmp_path)
-    assert len(host.documents.all(JOBS)) == 1
-    assert [one.ref for one in tp.runs(workspace=tmp_path)] == [run.ref]
 
 
 # ---- on a session of the test's own ---------------------------------------------------------------------------------
