@@ -206,30 +206,35 @@ def merged(request: Json, response: Json) -> Json:
 
 
 def dressed(request: Json, form: str) -> Json:
-    """A request with what follows from the search: constraints, without which the console would not search.
-
-    A request that is none, for somebody wrote a box by hand, stays as it is.
-    """
+    """A request with what follows from the search: constraints, without which the console would not search."""
     document = dict(request)
-    if unsound(request, form):
-        return document
-    if KINDS[form] == "job":
-        search = request.get("algorithm", {}).get("policies", {}).get("auto_search", {})
-        document["algorithm"] = _constrained(request.get("algorithm", {}), search)
-    elif KINDS[form] == "algorithm":
-        search = request.get("advanced_config", {}).get("auto_search", {})
-        document["job_config"] = _constrained(request.get("job_config", {}), search)
-    if form == "terraform":
+    kind = KINDS[form]
+    if kind != "yaml":
+        program = rules.PROGRAM[kind].strip("/")
+        parameters = _constrained(rules.at(request, f"/{program}/parameters"), rules.at(request, rules.SEARCH[kind]))
+        document |= {program: request[program] | {"parameters": parameters}} if parameters else {}
+    if form == "terraform" and not rules.beside(request):
         document["tags"] = {one["key"]: one.get("value", "") for one in document.get("tags", [])}
     return document
 
 
-def _constrained(part: Json, search: Json) -> Json:
-    """The part of a request that has the parameters, with constraints for those that are searched."""
-    ranges = {one.get("name"): one for one in search.get("search_params", [])}
-    parameters = []
-    for one in part.get("parameters", []):
-        item = ranges.get(one.get("name"))
-        follows = {} if item is None else {"editable": True, **derived(item)}
-        parameters.append(one if item is None else one | {"constraint": follows | one.get("constraint", {})})
-    return part | {"parameters": parameters}
+def _constrained(parameters: Any, search: Any) -> list[Json]:
+    """Parameters with constraints for those that are searched; none if a box that somebody wrote makes them none."""
+    ranges = search.get("search_params", []) if isinstance(search, dict) else []
+    if not (_are_objects(parameters) and _are_objects(ranges)):
+        return []
+    searched = {name: one for one in ranges if isinstance(name := one.get("name"), str)}
+    return [
+        _with_constraint(one, searched[name]) if isinstance(name := one.get("name"), str) and name in searched else one
+        for one in parameters
+    ]
+
+
+def _are_objects(items: Any) -> bool:
+    return isinstance(items, list) and all(isinstance(one, dict) for one in items)
+
+
+def _with_constraint(entry: Json, item: Json) -> Json:
+    constraint = entry.get("constraint", {})
+    follows = {"editable": True, **derived(item)}
+    return entry | {"constraint": follows | constraint} if isinstance(constraint, dict) else entry
