@@ -37,6 +37,7 @@ SAGEMAKER_ROOTS = (
     "ListHyperParameterTuningJobsRequest",
     "ListTrainingJobsForHyperParameterTuningJobRequest",
     "HyperParameterTrainingJobSummary",
+    "CreateTrainingJobRequest",
     "DescribeTrainingJobRequest",
     "StopTrainingJobRequest",
     "ListTrainingJobsRequest",

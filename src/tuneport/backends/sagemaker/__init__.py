@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuneport.backends.protocols import PROTOCOL_VERSION, Client
+from tuneport.backends.protocols import PROTOCOL_VERSION, Client, SingleJobs
 from tuneport.backends.sagemaker import launch
 from tuneport.backends.sagemaker.capabilities import CAPABILITIES
 from tuneport.backends.sagemaker.settings import SageMakerSettings
 from tuneport.backends.sagemaker.status import STATUS, SageMakerStatus
+from tuneport.backends.sagemaker.training import TRAINING, SageMakerTraining
 from tuneport.backends.sagemaker.translate import TRANSLATOR, SageMakerTranslator
 from tuneport.engine.launch import LaunchContract
 from tuneport.translation.capabilities import Capabilities
@@ -25,6 +26,7 @@ class SageMakerBackend:
     launch: LaunchContract = launch.launch
     translator: SageMakerTranslator = TRANSLATOR
     status: SageMakerStatus = STATUS
+    training: SageMakerTraining = TRAINING
 
     def connect(self, settings: SageMakerSettings, *, endpoint: str | None = None) -> Client:
         """Open a connection to the region of the settings.
@@ -37,6 +39,13 @@ class SageMakerBackend:
         from tuneport.backends.sagemaker.client import SageMakerClient  # noqa: PLC0415 - translating needs no client
 
         return SageMakerClient(settings, endpoint)
+
+    def jobs(self, settings: SageMakerSettings, run: str, *, endpoint: str | None = None) -> SingleJobs:
+        """Open a connection for the training jobs of a run; raises as `connect`."""
+        from tuneport.backends.sagemaker.client import SageMakerClient  # noqa: PLC0415 - see connect
+        from tuneport.backends.sagemaker.jobs import SageMakerJobs  # noqa: PLC0415
+
+        return SageMakerJobs(SageMakerClient(settings, endpoint), run)
 
 
 BACKEND = SageMakerBackend()

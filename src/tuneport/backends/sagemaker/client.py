@@ -27,7 +27,7 @@ from tuneport.errors import (
 T = TypeVar("T")
 
 BACKEND = "sagemaker"
-NAME = "HyperParameterTuningJobName"
+NAME, TRAINING = "HyperParameterTuningJobName", "TrainingJobName"
 LONGEST_NAME = 32
 PAGE = 100
 """Trials per call, as many as the service gives."""
@@ -67,10 +67,15 @@ class SageMakerClient:
     def submit(self, payload: Json, token: str, *, again: bool = False) -> JobRef:
         """Start a tuning job, once. The token is the end of its name, so that its name tells whether it was sent."""
         request = payload | {NAME: _marked(str(payload.get(NAME, "")), token)}
-        ref = f"{self._region}/{request[NAME]}"
-        create = _first_refusal(
-            lambda: self._call("create_hyper_parameter_tuning_job", **request), ConflictError, tried=again
-        )
+        return self._create("hyper_parameter_tuning_job", NAME, request, again=again)
+
+    def train(self, request: Json, *, again: bool = False) -> JobRef:
+        """Start a training job, once, by a request whose name no other job has; see `submit`."""
+        return self._create("training_job", TRAINING, request, again=again)
+
+    def _create(self, kind: str, member: str, request: Json, *, again: bool) -> JobRef:
+        ref = f"{self._region}/{request[member]}"
+        create = _first_refusal(lambda: self._call(f"create_{kind}", **request), ConflictError, tried=again)
 
         def created() -> JobRef:
             create()
@@ -78,7 +83,7 @@ class SageMakerClient:
 
         def found() -> JobRef | None:
             try:
-                self._call("describe_hyper_parameter_tuning_job", **{NAME: request[NAME]})
+                self._call(f"describe_{kind}", **{member: request[member]})
             except RunNotFoundError:
                 return None
             return ref
@@ -95,12 +100,22 @@ class SageMakerClient:
         for page in self._pages("list_training_jobs_for_hyper_parameter_tuning_job", "NextToken", request):
             yield from page["TrainingJobSummaries"]
 
+    def training(self, name: str) -> Json:
+        """What DescribeTrainingJob answers."""
+        return self._read("describe_training_job", **{TRAINING: name})
+
+    def trainings(self, part: str) -> Iterator[Json]:
+        """Summaries of the training jobs whose names have a part, the newest first."""
+        request = {"NameContains": part, "MaxResults": PAGE, "SortBy": "CreationTime", "SortOrder": "Descending"}
+        for page in self._pages("list_training_jobs", "NextToken", request):
+            yield from page["TrainingJobSummaries"]
+
     def stop(self, ref: JobRef, trial: str | None = None) -> None:
         """Stop the training job of that name, or the tuning job with all of them."""
         if trial is None:
             self._surely("stop_hyper_parameter_tuning_job", _named(ref), ConflictError)
         else:
-            self._surely("stop_training_job", {"TrainingJobName": trial}, ConflictError)
+            self._surely("stop_training_job", {TRAINING: trial}, ConflictError)
 
     def delete(self, ref: JobRef) -> None:
         """Delete the tuning job, which must have ended; its training jobs, their logs and results stay."""
@@ -115,6 +130,32 @@ class SageMakerClient:
                 yield from (event["message"].rstrip("\n") for event in page["events"])
         except RunNotFoundError:  # the group is made with the first log
             return
+
+    def streams(self, trial: str) -> list[str]:
+        """Names of the logs of a training job's containers; none before they have begun."""
+        request = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{trial}/"}
+        try:
+            pages = list(self._pages("describe_log_streams", "nextToken", request, self._logs))
+        except RunNotFoundError:  # the group is made with the first log
+            return []
+        return [one["logStreamName"] for page in pages for one in page["logStreams"]]
+
+    def read_on(self, stream: str, place: str | None) -> tuple[list[str], str]:
+        """The lines of a log from a place that an earlier call gave, or from the beginning, and where they end."""
+        lines: list[str] = []
+        while True:
+            more = {"startFromHead": True} if place is None else {"nextToken": place}
+            request = {"logGroupName": LOG_GROUP, "logStreamName": stream, **more}
+            page = self._read("get_log_events", service=self._logs, **request)
+            lines += [line for event in page["events"] for line in event["message"].splitlines()]
+            if page["nextForwardToken"] == place:  # pages may be empty before the end
+                return lines, page["nextForwardToken"]
+            place = page["nextForwardToken"]
+
+    @property
+    def emulated(self) -> bool:
+        """Whether it is an emulator that is talked to: a place without TLS."""
+        return str(self._service.meta.endpoint_url).startswith("http://")
 
     def probe(self) -> Iterator[Finding]:
         """The way to SageMaker as AWS's own settings have it, and whether tuning jobs and logs may be read."""

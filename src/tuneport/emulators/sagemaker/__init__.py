@@ -14,7 +14,7 @@ from tuneport.emulators.sagemaker.wire import Call, RefusedError, answer, scope,
 from tuneport.emulators.server import Request, Response, Server
 
 _SAGEMAKER, _LOGS = "SageMaker", "Logs_20140328"
-_OURS_ALONE = frozenset({"CreateTrainingJob", "UpdateTrainingJob", "DeleteTrainingJob", "Search"})
+_OURS_ALONE = frozenset({"UpdateTrainingJob", "DeleteTrainingJob", "Search"})
 """What moto would do with training jobs of its own, which the operations here do not know."""
 _TAGS = frozenset({"AddTags", "ListTags", "DeleteTags"})
 

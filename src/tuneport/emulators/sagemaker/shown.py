@@ -70,7 +70,7 @@ class HyperParameterTuningJob:
             update={
                 "ref": f"{self.region}/{self.name}",
                 "name": self.name,
-                "trials": tuple(self._trial(one) for one in result.trials),
+                "trials": self.shown_trials(result.trials),
                 "created": _floored(result.created, 1000),
                 "ended": _floored(result.ended, 1000),
             }
@@ -156,6 +156,10 @@ class HyperParameterTuningJob:
         for moment in (self.result.ended, *(time for one in self.result.trials for time in (one.started, one.ended))):
             if moment is not None:
                 yield moment
+
+    def shown_trials(self, trials: tuple[Trial, ...]) -> tuple[Trial, ...]:
+        """The trials of its run as the service shows them."""
+        return tuple(self._trial(one) for one in trials)
 
     def _trial(self, trial: Trial) -> Trial:
         mark = zlib.crc32(f"{self.run}/{trial.id}".encode())

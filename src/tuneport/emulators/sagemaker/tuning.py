@@ -12,6 +12,7 @@ from tuneport.backends.sagemaker import rules
 from tuneport.backends.sagemaker.forms import CONFIG, NAME
 from tuneport.backends.sagemaker.translate import TRANSLATOR
 from tuneport.emulators.host import Host
+from tuneport.emulators.sagemaker import alone
 from tuneport.emulators.sagemaker.shown import DELETED, JOB, HyperParameterTuningJob, TrainingJob
 from tuneport.emulators.sagemaker.wire import VALIDATION, Call, RefusedError, checked, page, validation_errors, within
 from tuneport.errors import ConflictError, RunNotFoundError, UnknownTrialError
@@ -54,6 +55,7 @@ class Tuning:
             "DeleteHyperParameterTuningJob": self._delete,
             "ListHyperParameterTuningJobs": self._list,
             "ListTrainingJobsForHyperParameterTuningJob": self._list_of_job,
+            "CreateTrainingJob": lambda call: alone.create(self._host, call),
             "DescribeTrainingJob": self._describe_training,
             "StopTrainingJob": self._stop_training,
             "ListTrainingJobs": self._list_trainings,
@@ -67,6 +69,7 @@ class Tuning:
         for kind in (JOB, DELETED):
             for job in self._jobs(region, kind):
                 yield from job.trainings()
+        yield from alone.trainings(self._host, region)
 
     # Tuning jobs ------------------------------------------------------------------------------------------------
 
@@ -164,7 +167,8 @@ class Tuning:
         training = self._training(call.region, request["TrainingJobName"])
         try:
             if training.status == "InProgress":
-                self._host.stop(training.parent.run, training.trial.id)
+                single = training.parent.document.kind == alone.KIND
+                self._host.stop(training.parent.run, None if single else training.trial.id)
                 return {}
         except (ConflictError, UnknownTrialError):  # it has ended in the meantime
             training = self._training(call.region, request["TrainingJobName"])
@@ -256,6 +260,8 @@ class Tuning:
 
     def _training(self, region: str, name: str) -> TrainingJob:
         """The training job of that name; the service has no code of its own for one that is not there."""
+        with suppress(RunNotFoundError):
+            return alone.training(self._host, region, name)
         match = _TRAINING.fullmatch(name)
         for job in self._launching(region, match[1]) if match else ():
             for training in job.trainings():
