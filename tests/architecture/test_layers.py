@@ -41,9 +41,10 @@ MAY_CALL_ON = {
     "translating": {*EVERYTHING_BELOW, "config", "exchange"},
     "doctor": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
     "handle": WORDS,
-    "here": {*EVERYTHING_BELOW, "config", "handle"},
+    "driven": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
+    "here": {*EVERYTHING_BELOW, "config", "handle", "driven"},
     "tuning": {*EVERYTHING_BELOW, "handle", "here"},
-    "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "here"},
+    "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "driven", "here"},
     "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "api", "doctor"},
 }
 """Room to the rooms that it may import."""
