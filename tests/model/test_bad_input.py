@@ -61,7 +61,7 @@ PROBLEMS = {
     "/study/parameters/14/high": "must be a finite number, not inf",
     "/study/objectives/0/metric": "should match pattern",
     "/study/objectives/0/goal": "must be 'maximize' or 'minimize', got 'maximise'",
-    "/study/objectives/2/metric": "metric 'c' is already an objective",
+    "/study/objectives/2/metric": "metric 'c' is already among the objectives",
     "/trial": "says nothing to run",
     "/trial/args/0": "looks like a credential",
     "/trial/args/1": "must be text, got [1]",

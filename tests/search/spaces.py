@@ -8,8 +8,10 @@ from tuneport.model.parameters import Categorical, Discrete, Float, Int, When, a
 from tuneport.model.study import (
     Anneal,
     Bayesian,
+    CmaEs,
     Grid,
     Hyperband,
+    Plugin,
     Random,
     Sobol,
     StudySpec,
@@ -17,7 +19,16 @@ from tuneport.model.study import (
     minimize,
 )
 
-ALGORITHMS = [Random(), Sobol(), Tpe(initial_trials=3), Anneal(), Bayesian(initial_trials=3), Hyperband()]
+ALGORITHMS = [
+    Random(),
+    Sobol(),
+    Tpe(initial_trials=3),
+    Anneal(),
+    Bayesian(initial_trials=3),
+    CmaEs(population_size=4),
+    Plugin(name="optuna", options={"n_startup_trials": 3}),
+    Hyperband(),
+]
 """Every algorithm that can search any space, eager to use its model."""
 LOSS = minimize("loss")
 ALL_ALGORITHMS = [*ALGORITHMS, Grid()]

@@ -199,7 +199,7 @@ def test_points_climb_along_continuous_coordinates_only():
     values = (cube[:, 1] - 0.4) ** 2 + (np.nan_to_num(cube[:, 2], nan=0.5) - 0.7) ** 2
     kernel = Kernel(np.ones(4), amplitude=1.0, noise=1e-4, groups=embedding.groups)
     model = GaussianProcess(kernel, embedding(cube), values)
-    outlook = Outlook(embedding, model, float(values.min()), np.empty((0, 6)), None)
+    outlook = Outlook(embedding, model, float(values.min()), np.empty((0, 6)))
     continuous = np.array([False, True, True, False])
     starts = space.snap(rng.random((30, 4)))
     ends = outlook.climbed(starts, continuous)

@@ -8,28 +8,62 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuneport.model.parameters import Float
-from tuneport.model.results import TrialState
-from tuneport.model.study import StudySpec, maximize, minimize
-from tuneport.search.pareto import nondominated
+from tuneport.model.results import Measurement, Trial, TrialState, pareto
+from tuneport.model.study import Constraint, StudySpec, maximize, minimize
+from tuneport.search.pareto import hypervolume
 from tuneport.search.searchers.evidence import scalarised
 from tuneport.search.study import Study
 
 ROWS = st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12)
 
 
+GOALS = [minimize("a"), maximize("b"), minimize("c")]
+
+
+def trials_of(rows):
+    """Trials whose losses are these rows; all three are to be small."""
+    return [
+        Trial(
+            id=number,
+            parameters={},
+            state=TrialState.SUCCEEDED,
+            final_measurement=Measurement(metrics={"a": a, "b": -b, "c": c}),
+        )
+        for number, (a, b, c) in enumerate(rows, 1)
+    ]
+
+
+def on_front(rows):
+    return [
+        not any(all(a <= b for a, b in zip(other, row, strict=True)) and other != row for other in rows) for row in rows
+    ]
+
+
 @given(ROWS)
 def test_the_front_is_that_of_the_definition(rows):
-    def beaten(row):
-        return any(all(a <= b for a, b in zip(other, row, strict=True)) and other != row for other in rows)
+    expected = [number for number, keeps in enumerate(on_front(rows), 1) if keeps]
+    assert [trial.id for trial in pareto(trials_of(rows), GOALS)] == expected
 
-    assert list(nondominated(np.array(rows, dtype=float))) == [not beaten(row) for row in rows]
+
+def test_the_front_leaves_out_what_breaks_a_constraint():
+    rows = [(0, 0, 3), (1, 1, 1), (3, 0, 0)]
+    assert [trial.id for trial in pareto(trials_of(rows), GOALS[:2], [Constraint("c", at_most=2)])] == [2, 3]
+    assert pareto(trials_of(rows), GOALS[:2], [Constraint("d", at_most=2)]) == ()
+
+
+@given(ROWS, st.tuples(*[st.integers(1, 6)] * 3))
+def test_the_hypervolume_is_a_count_of_cells(rows, reference):
+    """Whole numbers cut the space into cubes of volume 1, each dominated or not."""
+    cells = product(*map(range, reference))
+    dominated = sum(any(all(a <= c for a, c in zip(row, cell, strict=True)) for row in rows) for cell in cells)
+    assert hypervolume(np.array(rows, dtype=float), np.array(reference, dtype=float)) == dominated
 
 
 @given(ROWS, st.tuples(*[st.floats(0.05, 1)] * 3))
 def test_the_best_of_a_scalarisation_is_on_the_front(rows, weights):
     losses = np.array(rows, dtype=float)
     scalars = scalarised(losses, np.array(weights))
-    assert nondominated(losses)[scalars <= scalars.min() + 1e-12].any()
+    assert np.array(on_front(rows))[scalars <= scalars.min() + 1e-12].any()
 
 
 def test_scalarisations_measure_the_hypervolume():

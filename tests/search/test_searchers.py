@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tuneport.errors import SearchError, SpaceExhaustedError
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, when
 from tuneport.model.results import TrialState
-from tuneport.model.study import Anneal, Bayesian, Grid, Random, Sobol, StudySpec, Tpe, maximize, minimize
+from tuneport.model.study import Anneal, Bayesian, CmaEs, Grid, Random, Sobol, StudySpec, Tpe, maximize, minimize
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers import make_searcher
 from tuneport.search.space import Space
@@ -20,7 +20,7 @@ from tuneport.search.study import Study
 
 from .spaces import ALGORITHMS, ALL_ALGORITHMS, BRANCHES, bowl, check_legal, spaces, spec
 
-MODELS = [Tpe(initial_trials=3), Anneal(), Bayesian(initial_trials=3)]
+MODELS = [Tpe(initial_trials=3), Anneal(), Bayesian(initial_trials=3), CmaEs(population_size=4)]
 by_kind = pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda algorithm: algorithm.kind)
 with_grid = pytest.mark.parametrize("algorithm", ALL_ALGORITHMS, ids=lambda algorithm: algorithm.kind)
 models = pytest.mark.parametrize("algorithm", MODELS, ids=lambda algorithm: algorithm.kind)

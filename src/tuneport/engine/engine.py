@@ -16,7 +16,7 @@ from tuneport.engine.record import COMPLETE, PERSON, RUN_ENDS, SCHEDULER, Record
 from tuneport.engine.store import Event, Store
 from tuneport.errors import SpaceExhaustedError
 from tuneport.model.job import TuningJob
-from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState, usable
+from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState, eligible
 from tuneport.model.study import Objective
 from tuneport.search.protocols import Decision
 
@@ -92,7 +92,7 @@ class Engine:
 
     def run(self, *, stopping: bool = False) -> None:
         """Drive the run until it ends or is interrupted; with `stopping`, only to stop what still runs."""
-        self._write(Event("began"))
+        self._write(Event("began", None, {"search": self._record.searching().model_dump(mode="json")}))
         self._save()
         if stopping:
             self._store.request_stop(self._record.row.id, None)
@@ -459,6 +459,7 @@ class _Tally:
 
     def __init__(self, record: Record) -> None:
         self._objective = record.job.study.objective
+        self._constraints = record.job.study.constraints
         self.good = 0
         self.failed = 0
         self.since_best = 0
@@ -473,11 +474,13 @@ class _Tally:
             self.failed += trial.state is TrialState.FAILED
             self.since_best += 1
             return
-        value = trial.metrics.get(self._objective.metric)
-        if value is None or not usable(value):
+        if not eligible(trial, [self._objective], ()):
             return
         self.good += 1
-        if self.best is None or self._objective.better(value, self.best):
+        value = trial.metrics[self._objective.metric]
+        if not eligible(trial, [self._objective], self._constraints):
+            self.since_best += 1
+        elif self.best is None or self._objective.better(value, self.best):
             self.best, self.since_best = value, 0
         else:
             self.since_best += 1

@@ -9,7 +9,7 @@ from typing import Any
 from tuneport.engine.devices import Lease
 from tuneport.engine.store import Event, RunRow
 from tuneport.model.job import TuningJob
-from tuneport.model.results import Failure, Measurement, RunReason, RunState, StudyResult, Trial, TrialState
+from tuneport.model.results import Failure, Measurement, RunReason, RunState, Search, StudyResult, Trial, TrialState
 from tuneport.search.study import Asked, Ended, Reported, Restarted, Study
 
 SCHEDULER, COMPLETE, PERSON, RUN_ENDS = "scheduler", "complete", "person", "run_ends"
@@ -43,7 +43,8 @@ class Record:
         self.row = row
         self.ref = ref
         self.job = TuningJob.model_validate_json(row.job)
-        self.study = Study(self.job.study, seed=row.manifest["seed"])
+        self.study = Study(self.job.study, seed=row.manifest["seed"], budget=self.job.budget)
+        self.search = self.study.search
         self.lives: dict[int, Life] = {}
         self.running: dict[int, None] = {}
         """Trials that have been started and have not ended, in the order of their start."""
@@ -76,6 +77,8 @@ class Record:
                 self._pause()
                 self._began = event.at
                 self.state, self.reason, self.message, self.ended = RunState.RUNNING, None, "", None
+                if "search" in body:
+                    self._search_by(Search.model_validate(body["search"]))
             case "noted":
                 self.notes.append(body["message"])
             case "stopping":
@@ -89,6 +92,17 @@ class Record:
                 self._pause()
                 self.state, self.reason = RunState(body["state"]), RunReason(body["reason"])
                 self.message, self.ended = body["message"], event.at
+
+    def searching(self) -> Search:
+        """What searches from now on: what did from the beginning, in the versions that are installed now."""
+        return self.search.changed(version=self.study.search.version)
+
+    def _search_by(self, search: Search) -> None:
+        """What `auto` stands for is settled when a run begins, whatever would be chosen today."""
+        if not self.lives and search.algorithm != self.study.search.algorithm:
+            spec = self.job.study.changed(algorithm=search.algorithm)
+            self.study = Study(spec, seed=self.row.manifest["seed"], budget=self.job.budget)
+        self.search = search
 
     def _apply_to_trial(self, event: Event, trial: int, body: dict[str, Any]) -> None:
         match event.kind:
@@ -173,6 +187,8 @@ class Record:
             backend="local",
             state=state,
             objectives=self.job.study.objectives,
+            constraints=self.job.study.constraints,
+            search=self.search,
             trials=tuple(self.trial(trial) for trial in self.study.trials),
             reason=self.reason,
             message=self.message,

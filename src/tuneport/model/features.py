@@ -20,12 +20,15 @@ from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.study import (
     Anneal,
     Asha,
+    Auto,
     AutoStopping,
     Bayesian,
+    CmaEs,
     CurveStopping,
     Grid,
     Hyperband,
     MedianStopping,
+    Plugin,
     Random,
     Sobol,
     Tpe,
@@ -58,6 +61,7 @@ class Feature(StrEnum):
 
     OBJECTIVE_SEVERAL = auto()
     OBJECTIVE_TARGET = auto()
+    OBJECTIVE_CONSTRAINT = auto()
 
     ALGORITHM_RANDOM = auto()
     ALGORITHM_GRID = auto()
@@ -70,6 +74,10 @@ class Feature(StrEnum):
     ALGORITHM_ANNEAL_OPTIONS = auto()
     ALGORITHM_HYPERBAND = auto()
     ALGORITHM_HYPERBAND_OPTIONS = auto()
+    ALGORITHM_CMAES = auto()
+    ALGORITHM_CMAES_OPTIONS = auto()
+    ALGORITHM_PLUGIN = auto()
+    ALGORITHM_AUTO = auto()
     ALGORITHM_SEED = auto()
 
     EARLY_STOPPING_MEDIAN = auto()
@@ -127,6 +135,8 @@ class Feature(StrEnum):
     TRIAL_ENCRYPTION_DISK_KEY = auto()
     TRIAL_METRIC_REPORTS = auto()
     TRIAL_METRIC_PATTERNS = auto()
+    TRIAL_WARM_WORKERS = auto()
+    TRIAL_PRELOAD = auto()
 
     RESOURCES_GPUS = auto()
     RESOURCES_GPU_SHARE = auto()
@@ -135,8 +145,6 @@ class Feature(StrEnum):
     RESOURCES_CPUS = auto()
     RESOURCES_MEMORY = auto()
     RESOURCES_DISK = auto()
-    TRIAL_WARM_WORKERS = auto()
-    TRIAL_PRELOAD = auto()
     RESOURCES_REPLICAS = auto()
     RESOURCES_MACHINE = auto()
     RESOURCES_POOL = auto()
@@ -449,6 +457,9 @@ CATALOGUE: Mapping[Feature, Entry] = {
         _field("/study/objectives/*/target"),
         {"/study/objectives": [{**_SCORE, "target": 0.9}]},
     ),
+    _F.OBJECTIVE_CONSTRAINT: _set(
+        "a bound that another metric must keep", "/study/constraints", [{"metric": "latency", "at_most": 0.1}]
+    ),
     _F.ALGORITHM_RANDOM: _chosen("independent draws", _ALGORITHM, Random),
     _F.ALGORITHM_GRID: Entry(
         "every combination once",
@@ -464,6 +475,16 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.ALGORITHM_ANNEAL_OPTIONS: _options("options of simulated annealing", _ALGORITHM, Anneal, shrink=0.2),
     _F.ALGORITHM_HYPERBAND: _chosen("Hyperband", _ALGORITHM, Hyperband),
     _F.ALGORITHM_HYPERBAND_OPTIONS: _options("options of Hyperband", _ALGORITHM, Hyperband, max_resource=27),
+    _F.ALGORITHM_CMAES: _chosen("covariance matrix adaptation", _ALGORITHM, CmaEs),
+    _F.ALGORITHM_CMAES_OPTIONS: _options(
+        "options of covariance matrix adaptation", _ALGORITHM, CmaEs, population_size=12
+    ),
+    _F.ALGORITHM_PLUGIN: Entry(
+        "a searcher of another package",
+        (Field(_ALGORITHM, kinds=(Plugin,)),),
+        {_ALGORITHM: {"kind": "plugin", "name": "optuna"}},
+    ),
+    _F.ALGORITHM_AUTO: _chosen("an algorithm that suits the job", _ALGORITHM, Auto),
     _F.ALGORITHM_SEED: _set("repeatable suggestions", f"{_ALGORITHM}/seed", 0),
     _F.EARLY_STOPPING_MEDIAN: _chosen("stopping below the median", _STOPPING, MedianStopping),
     _F.EARLY_STOPPING_MEDIAN_OPTIONS: _options("options of the median rule", _STOPPING, MedianStopping, min_steps=3),
@@ -551,6 +572,12 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.TRIAL_ENCRYPTION_DISK_KEY: _set("an own key for disks", "/trial/encryption/disk_key", "key"),
     _F.TRIAL_METRIC_REPORTS: Entry("metrics that the trainer reports", _reported_metrics, {}),
     _F.TRIAL_METRIC_PATTERNS: _set("metrics found in the output", "/trial/metrics", {"score": "score=(\\S+)"}),
+    _F.TRIAL_WARM_WORKERS: _set("trials forked from a process that is ready", "/trial/warm_workers", True),
+    _F.TRIAL_PRELOAD: Entry(
+        "modules that this process imports",
+        _field("/trial/preload"),
+        {"/trial/warm_workers": True, "/trial/preload": ["json"]},
+    ),
     _F.RESOURCES_GPUS: _set("GPUs", "/trial/resources/gpus", 1, lambda value: value >= 1),
     _F.RESOURCES_GPU_SHARE: _set("a share of a GPU", "/trial/resources/gpus", 0.5, lambda value: 0 < value < 1),
     _F.RESOURCES_GPU_TYPE: _set("a kind of GPU", "/trial/resources/gpu_type", "a100-40gb"),
@@ -572,12 +599,6 @@ CATALOGUE: Mapping[Feature, Entry] = {
         {"/warm_start": [{"run": "local:older", "kind": "identical"}]},
     ),
     _F.DESCRIPTION: Entry(
-    _F.TRIAL_WARM_WORKERS: _set("trials forked from a process that is ready", "/trial/warm_workers", True),
-    _F.TRIAL_PRELOAD: Entry(
-        "modules that this process imports",
-        _field("/trial/preload"),
-        {"/trial/warm_workers": True, "/trial/preload": ["json"]},
-    ),
         "descriptions",
         tuple(
             way

@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import WithJsonSchema
 
-from tuneport.model.study import Objective
-from tuneport.model.word import Scalar, Word
+from tuneport.model.study import Algorithm, Constraint, Objective
+from tuneport.model.word import Scalar, Str, Word
 
 Metric: TypeAlias = Annotated[
     float, WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
@@ -162,6 +162,17 @@ class Trial(Word):
         return None if self.started is None or self.ended is None else self.ended - self.started
 
 
+class Search(Word):
+    """What proposed the points of a run."""
+
+    algorithm: Algorithm
+    """With all its settings and its seed, as it was used; never auto."""
+    version: Str
+    """The packages that it is made of, such as "tuneport 0.1.0, cmaes 0.13.1"."""
+    reason: Str = ""
+    """Why it was chosen, if the job left that open."""
+
+
 class StudyResult(Word):
     """The record of a run."""
 
@@ -172,11 +183,16 @@ class StudyResult(Word):
     backend: str
     state: RunState
     objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
+    search: Search | None = None
+    """What proposed its points; None if that is not known, as of services."""
     trials: tuple[Trial, ...]
     reason: RunReason | None = None
     """Why it ended; None while it has not."""
     message: str = ""
     """The same in one sentence."""
+    notes: tuple[str, ...] = ()
+    """What else there is to know of how it ran, in sentences, such as why trials were not run as asked for."""
     created: float | None = None
     ended: float | None = None
     links: dict[str, str] = {}
@@ -184,15 +200,18 @@ class StudyResult(Word):
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the best primary metric, the earlier one of equals; None if there is no result."""
-        return best_trial(self.trials, self.objectives[0])
+        """The trial with the best primary metric of those that keep all constraints, the earlier of equals; or None."""
+        return best_trial(self.trials, self.objectives[0], self.constraints)
+
+    @property
+    def pareto(self) -> tuple[Trial, ...]:
+        """The trials that keep all constraints and that no other beats in one objective without losing in another."""
+        return pareto(self.trials, self.objectives, self.constraints)
 
     def to_records(self) -> list[dict[str, Any]]:
         """One flat row per trial: trial, state, parameters, metrics, seconds, failure."""
         return [record(trial) for trial in self.trials]
 
-    notes: tuple[str, ...] = ()
-    """What else there is to know of how it ran, in sentences, such as why trials were not run as asked for."""
 
 def record(trial: Trial) -> dict[str, Any]:
     """One flat row of a table; parameters come as `param.NAME`, metrics as `metric.NAME`."""
@@ -211,16 +230,41 @@ def usable(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def best_trial(trials: Iterable[Trial], objective: Objective) -> Trial | None:
-    """The trial with the best final value, the earlier one of equals; failed and infeasible trials never are."""
+def best_trial(trials: Iterable[Trial], objective: Objective, constraints: Sequence[Constraint] = ()) -> Trial | None:
+    """The trial with the best final value, the earlier one of equals; see `eligible`."""
     best: Trial | None = None
     for trial in trials:
-        value = trial.metrics.get(objective.metric)
-        if trial.state in {TrialState.FAILED, TrialState.INFEASIBLE} or value is None or not math.isfinite(value):
+        if not eligible(trial, [objective], constraints):
             continue
-        if best is None or objective.better(value, best.metrics[objective.metric]):
+        if best is None or objective.better(trial.metrics[objective.metric], best.metrics[objective.metric]):
             best = trial
     return best
+
+
+def eligible(trial: Trial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> bool:
+    """Whether a trial may be best: it neither failed nor is infeasible, has all results, and keeps all constraints."""
+    return (
+        trial.state not in {TrialState.FAILED, TrialState.INFEASIBLE}
+        and all(usable(trial.metrics.get(one.metric)) for one in objectives)
+        and all(one.excess(trial.metrics.get(one.metric)) <= 0 for one in constraints)
+    )
+
+
+def pareto(
+    trials: Iterable[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
+) -> tuple[Trial, ...]:
+    """The eligible trials that no other beats in one objective without losing in another; equals stay together."""
+    signs = [-1.0 if one.goal == "maximize" else 1.0 for one in objectives]
+    rows = [
+        (tuple(sign * trial.metrics[one.metric] for sign, one in zip(signs, objectives, strict=True)), trial)
+        for trial in trials
+        if eligible(trial, objectives, constraints)
+    ]
+    front: list[tuple[tuple[float, ...], Trial]] = []
+    for row, trial in sorted(rows, key=lambda entry: (entry[0], entry[1].id)):  # nothing is beaten by what comes later
+        if not any(other != row and all(a <= b for a, b in zip(other, row, strict=True)) for other, _ in front):
+            front.append((row, trial))
+    return tuple(sorted((trial for _, trial in front), key=lambda trial: trial.id))
 
 
 def final_measurement(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from tuneport.errors import JobError
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, Name, Parameter, When, allowed
-from tuneport.model.word import Flaw, Integer, Number, Word, did_you_mean, short
+from tuneport.model.word import Flaw, Integer, Json, Number, Str, Word, did_you_mean, short
 
 AnyParameter: TypeAlias = Float | Int | Discrete | Categorical
 
@@ -46,6 +47,35 @@ def maximize(metric: str, *, target: float | None = None) -> Objective:
 def minimize(metric: str, *, target: float | None = None) -> Objective:
     """An objective to be made small."""
     return Objective(metric=metric, goal="minimize", target=target)
+
+
+class Constraint(Word):
+    """A bound that a metric of a trial must keep, also called a safety metric; a trial that breaks it is never best."""
+
+    positional: ClassVar = ("metric",)
+
+    metric: Name
+    """Name under which the trainer reports it; a trial that does not report it breaks the bound."""
+    at_least: Number | None = None
+    """The smallest value that is allowed."""
+    at_most: Number | None = None
+    """The largest value that is allowed."""
+
+    @classmethod
+    def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
+        low, high = fields.get("at_least"), fields.get("at_most")
+        if "at_least" in fields and "at_most" in fields and low is None and high is None:
+            yield Flaw("a constraint needs at_least or at_most", "at_most")
+        if low is not None and high is not None and low > high:
+            yield Flaw(f"must not be below at_least: {high} < {low}", "at_most")
+
+    def excess(self, value: float | None) -> float:
+        """By how much a value breaks the bound: at most 0 if it keeps it, infinite if there is no number."""
+        if value is None or math.isnan(value):
+            return math.inf
+        below = -math.inf if self.at_least is None else self.at_least - value
+        above = -math.inf if self.at_most is None else value - self.at_most
+        return max(below, above)
 
 
 class _Seeded(Word):
@@ -101,6 +131,32 @@ class Anneal(_Seeded):
     """How fast steps get smaller: after n trials a step spans 1 / (1 + n * shrink) of the range."""
 
 
+class CmaEs(_Seeded):
+    """Covariance matrix adaptation, an evolution strategy (Hansen 2016), by the package `cmaes`."""
+
+    kind: Literal["cmaes"] = "cmaes"
+    sigma: Annotated[Number, Field(gt=0, le=1)] = 0.25
+    """Spread of the first population, as a share of each range."""
+    population_size: Annotated[Integer, Field(ge=4)] | None = None
+    """Trials per generation; None: chosen from the number of parameters."""
+
+
+class Plugin(_Seeded):
+    """A searcher that an installed package offers under the entry points `tuneport.searchers`."""
+
+    kind: Literal["plugin"] = "plugin"
+    name: Annotated[Str, Field(min_length=1)]
+    """Name of the entry point, such as optuna."""
+    options: dict[Str, Json] = {}
+    """What the searcher wants to be told."""
+
+
+class Auto(_Seeded):
+    """Whatever suits the space and the budget; the run says what was taken, and why."""
+
+    kind: Literal["auto"] = "auto"
+
+
 class Hyperband(_Seeded):
     """Random draws, each given as many steps as it earns (Li et al. 2018), without waiting for slow trials."""
 
@@ -118,7 +174,7 @@ class Hyperband(_Seeded):
 
 
 Algorithm: TypeAlias = Annotated[
-    Random | Grid | Sobol | Bayesian | Tpe | Anneal | Hyperband, Field(discriminator="kind")
+    Random | Grid | Sobol | Bayesian | Tpe | Anneal | CmaEs | Hyperband | Plugin | Auto, Field(discriminator="kind")
 ]
 """Any search algorithm, told apart by `kind`."""
 
@@ -189,6 +245,8 @@ class StudySpec(Word):
     """The search space. A name may occur twice only in branches that cannot be active together."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     """What is optimised; the first is the primary one."""
+    constraints: tuple[Constraint, ...] = ()
+    """Bounds that other metrics must keep."""
     algorithm: Algorithm = Bayesian()
     """How points are proposed."""
     early_stopping: EarlyStopping | None = None
@@ -206,7 +264,8 @@ class StudySpec(Word):
         nodes = [_Node.of(index, item) for index, item in enumerate(fields.get("parameters") or ())]
         yield from _condition_flaws(nodes)
         yield from _duplicate_flaws(nodes)
-        yield from _objective_flaws(fields.get("objectives") or ())
+        yield from _metric_flaws(fields.get("objectives") or (), Objective, "objectives")
+        yield from _metric_flaws(fields.get("constraints") or (), Constraint, "constraints")
         algorithm = fields.get("algorithm")
         if isinstance(algorithm, Grid):
             yield from _grid_flaws(nodes)
@@ -240,14 +299,15 @@ class _Node:
         return cls(index, name if isinstance(name, str) else None, condition, None, stepless)
 
 
-def _objective_flaws(objectives: Sequence[Any]) -> Iterator[Flaw]:
+def _metric_flaws(items: Sequence[Any], kind: type[Objective | Constraint], field: str) -> Iterator[Flaw]:
+    """Each metric may be named once per list."""
     seen: set[str] = set()
-    for index, objective in enumerate(objectives):
-        if not isinstance(objective, Objective):
+    for index, item in enumerate(items):
+        if not isinstance(item, kind):
             continue
-        if objective.metric in seen:
-            yield Flaw(f"metric '{objective.metric}' is already an objective", "objectives", index, "metric")
-        seen.add(objective.metric)
+        if item.metric in seen:
+            yield Flaw(f"metric '{item.metric}' is already among the {field}", field, index, "metric")
+        seen.add(item.metric)
 
 
 def _grid_flaws(nodes: Sequence[_Node]) -> Iterator[Flaw]:

@@ -1,24 +1,27 @@
-"""Which of several results, each with several losses, are not worse than some other in everything."""
+"""How much of the space of losses a set of results dominates."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from tuneport.search.space import Array
 
 
-def nondominated(losses: Array) -> npt.NDArray[np.bool_]:
-    """Whether no other row is at least as good in every column and better in one.
+def hypervolume(losses: Array, reference: Array) -> float:
+    """The volume of what is at least as bad as some result in every loss, up to a reference point.
+
+    By slices along the last loss: exact, and quick for the two or three objectives of tuning.
 
     Args:
-        losses: shape (n, objectives), smaller is better, finite.
-
-    Returns:
-        shape (n,); equal rows stand or fall together.
+        losses: shape (n, objectives), smaller is better; rows that are not below the reference count for nothing.
+        reference: shape (objectives,).
     """
-    keep = np.ones(len(losses), dtype=bool)
-    for index, row in enumerate(losses):
-        if keep[index]:
-            keep &= ~((losses >= row).all(axis=1) & (losses > row).any(axis=1))
-    return keep
+    rows = losses[(losses < reference).all(axis=1)]
+    if not len(rows):
+        return 0.0
+    if losses.shape[1] == 1:
+        return float(reference[0] - rows.min())
+    rows = rows[np.argsort(rows[:, -1], kind="stable")]
+    heights = np.diff(rows[:, -1], append=reference[-1])
+    slices = (hypervolume(rows[: count + 1, :-1], reference[:-1]) for count in range(len(rows)))
+    return float(sum(height * area for height, area in zip(heights, slices, strict=True) if height > 0))

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from tuneport.model.results import TrialState
-from tuneport.model.word import Scalar
+from tuneport.model.word import Json, Scalar
+from tuneport.search.space import Space
 
 
 class Decision(StrEnum):
@@ -31,12 +32,21 @@ class Observation:
         losses: one number per objective, negated where the goal is to maximise, so that smaller is always better;
             None if the trial failed, was infeasible or gave no finite primary metric.
         state: how it ended.
+        excess: by how much it breaks each constraint, at most 0 where it keeps it; infinite where it does not say.
+        rungs: steps and the primary losses there, where early stopping compares trials at certain steps; ascending.
     """
 
     number: int
     parameters: Mapping[str, Scalar]
     losses: tuple[float, ...] | None
     state: TrialState
+    excess: tuple[float, ...] = ()
+    rungs: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def legal(self) -> bool:
+        """Whether it keeps every constraint."""
+        return not self.excess or max(self.excess) <= 0
 
 
 class Searcher(Protocol):
@@ -61,6 +71,26 @@ class Searcher(Protocol):
 
         Raises:
             SpaceExhaustedError: the space is finite and has been suggested completely.
+        """
+        ...
+
+
+class SearcherFactory(Protocol):
+    """What an entry point of the group `tuneport.searchers` is: a class of searchers, or a function that makes one.
+
+    It may have an attribute `packages`, names of installed packages whose versions belong to the record of a run.
+    """
+
+    def __call__(self, space: Space, seed: int, options: Mapping[str, Json]) -> Searcher:
+        """Make a searcher.
+
+        Args:
+            space: what is searched; its `dimensions` turn values into coordinates of the unit cube and back.
+            seed: makes the suggestions repeatable.
+            options: what the job says under `algorithm.options`.
+
+        Raises:
+            ValueError: the options are wrong; what it says is told to the user. So is a TypeError.
         """
         ...
 

@@ -11,10 +11,21 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from tuneport.errors import SearchError, TrialFinishedError, UnknownTrialError
-from tuneport.model.results import Failure, FailureKind, Measurement, Trial, TrialState, final_measurement, usable
+from tuneport.model.job import Budget
+from tuneport.model.results import (
+    Failure,
+    FailureKind,
+    Measurement,
+    Search,
+    Trial,
+    TrialState,
+    final_measurement,
+    pareto,
+    usable,
+)
 from tuneport.model.study import StudySpec
 from tuneport.model.word import Scalar
-from tuneport.search.pareto import nondominated
+from tuneport.search.choice import chosen
 from tuneport.search.protocols import Decision, Observation
 from tuneport.search.schedulers import make_scheduler
 from tuneport.search.searchers import make_searcher
@@ -89,11 +100,16 @@ class Study:
             drawn and can be read from `seed`.
         on_event: gets every event before it is applied, so that it can be recorded; what it raises goes to the caller
             and leaves the study as it was.
+        budget: how much may be spent, for an algorithm that is to be chosen accordingly.
         history: trials of earlier jobs with the same primary metric, whose ranges may have been others; adaptive
             searchers begin with the best of them, and the Bayesian one learns from all.
 
+    Attributes:
+        search: what proposes the points, and why; never auto.
+
     Raises:
         SearchError: the spec asks for what the search core cannot do.
+        MissingExtraError: a package that the algorithm needs is not installed.
     """
 
     def __init__(
@@ -101,6 +117,7 @@ class Study:
         spec: StudySpec,
         *,
         seed: int | None = None,
+        budget: Budget | None = None,
         on_event: Callable[[Event], object] | None = None,
         history: Sequence[Trial] = (),
     ) -> None:
@@ -109,7 +126,9 @@ class Study:
         self.space = Space(spec.parameters)
         self._on_event = on_event
         earlier = [self._observation(one) for one in history if one.state.ended]
-        self._searcher = make_searcher(spec.algorithm, self.space, self.seed, earlier)
+        algorithm, version, reason = chosen(spec, self.space, budget or Budget())
+        self.search = Search(algorithm=algorithm.changed(seed=self.seed), version=version, reason=reason)
+        self._searcher = make_searcher(algorithm, self.space, self.seed, earlier)
         self._scheduler = make_scheduler(spec)
         self._sign = _sign(spec.objective.goal)
         self._trials: dict[int, _Progress] = {}
@@ -125,11 +144,12 @@ class Study:
         events: Iterable[Event],
         *,
         seed: int | None = None,
+        budget: Budget | None = None,
         on_event: Callable[[Event], object] | None = None,
         history: Sequence[Trial] = (),
     ) -> Self:
         """The study to which the recorded `events` led. `on_event` gets only what happens from now on."""
-        study = cls(spec, seed=seed, on_event=on_event, history=history)
+        study = cls(spec, seed=seed, budget=budget, on_event=on_event, history=history)
         for event in events:
             study.apply(event)
         return study
@@ -156,15 +176,14 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the best primary metric, the earlier one of equals; None if there is no result yet."""
+        """The trial with the best primary metric of those that keep all constraints, the earlier of equals; or None."""
         return None if self._best is None else self.trial(self._best[1])
 
     @property
     def pareto(self) -> tuple[Trial, ...]:
-        """The trials that no other beats in one objective without losing in another, by id; all have every metric."""
-        complete = [one for one in self._finished if one.losses is not None and all(map(math.isfinite, one.losses))]
-        losses = np.array([one.losses for one in complete], dtype=float).reshape(-1, len(self.spec.objectives))
-        return tuple(self.trial(one.number) for one, best in zip(complete, nondominated(losses), strict=True) if best)
+        """The trials that keep all constraints and that no other beats in one objective without losing in another."""
+        ended = (self.trial(one.number) for one in self._finished if one.losses is not None)
+        return pareto(ended, self.spec.objectives, self.spec.constraints)
 
     def trial(self, trial: Trial | int) -> Trial:
         """The trial as it stands now.
@@ -355,7 +374,7 @@ class Study:
         observation = self._observation(_trial(progress))
         insort(self._finished, observation, key=_number)
         self._scheduler.ended(event.trial, event.state)
-        if observation.losses is not None:
+        if observation.losses is not None and observation.legal:
             candidate = observation.losses[0], observation.number
             self._best = candidate if self._best is None else min(self._best, candidate)
         return Decision.CONTINUE
@@ -366,7 +385,9 @@ class Study:
         unusable = trial.state in {TrialState.FAILED, TrialState.INFEASIBLE}
         if unusable or not usable(metrics.get(self.spec.objective.metric)):
             return Observation(trial.id, trial.parameters, None, trial.state)
-        return Observation(trial.id, trial.parameters, losses, trial.state)
+        bounds = self.spec.constraints
+        excess = tuple(one.excess(metrics.get(one.metric)) for one in bounds) if bounds else ()
+        return Observation(trial.id, trial.parameters, losses, trial.state, excess)
 
     def _known(self, trial: Trial | int) -> _Progress:
         number = trial.id if isinstance(trial, Trial) else trial

@@ -12,13 +12,17 @@ from tuneport.model.parameters import Categorical, Discrete, Float, Int, When
 from tuneport.model.study import (
     Anneal,
     Asha,
+    Auto,
     AutoStopping,
     Bayesian,
+    CmaEs,
+    Constraint,
     CurveStopping,
     Grid,
     Hyperband,
     MedianStopping,
     Objective,
+    Plugin,
     Random,
     Sobol,
     StudySpec,
@@ -163,6 +167,9 @@ algorithms = st.one_of(
     st.builds(Bayesian, seed=seeds, initial_trials=maybe(st.integers(1, 20))),
     st.builds(Tpe, seed=seeds, gamma=st.floats(0.01, 0.99), candidates=st.integers(1, 100)),
     st.builds(Anneal, seed=seeds, average_best=st.floats(1, 10), shrink=st.floats(0, 1)),
+    st.builds(CmaEs, seed=seeds, population_size=maybe(st.integers(4, 50))),
+    st.builds(Plugin, seed=seeds, name=names, options=st.dictionaries(names, numbers, max_size=2)),
+    st.builds(Auto, seed=seeds),
     hyperbands,
 )
 stoppings = st.one_of(
@@ -180,10 +187,12 @@ def studies(draw: Draw) -> StudySpec:
     finite = all(not isinstance(one, Float) or one.step is not None or one.low == one.high for one in parameters)
     algorithm = draw(algorithms | st.builds(Grid, seed=seeds) if finite else algorithms)
     metrics = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    bounded = draw(st.lists(names, max_size=1))
     goals = st.sampled_from(["maximize", "minimize"])
     return StudySpec(
         parameters=parameters,
         objectives=tuple(Objective(metric=m, goal=draw(goals), target=draw(maybe(numbers))) for m in metrics),
+        constraints=tuple(Constraint(metric=m, at_most=draw(numbers)) for m in bounded),
         algorithm=algorithm,
         early_stopping=None if isinstance(algorithm, Hyperband) else draw(maybe(stoppings)),
         measurement=draw(st.sampled_from(["last", "best"])),

@@ -35,6 +35,9 @@ FILE_VOCABULARY = Vocabulary(
 """What AutoSearch files have words for."""
 _TRIAL = "tuneport_trial"
 
+_NOT_THERE = unsupported(
+    "the service does not search so", instead="use {kind: bayesian} or {kind: tpe}", evidence="algo_configs[].name"
+)
 _NO_STOPPING = unsupported(
     "no trial is stopped by itself there; a person can stop one",
     instead="leave early_stopping out",
@@ -91,6 +94,9 @@ CAPABILITIES = Capabilities(
         F.OBJECTIVE_TARGET: unsupported(
             "a job there does not end at a value", instead="leave the target out", evidence="auto_search has no field"
         ),
+        F.OBJECTIVE_CONSTRAINT: unsupported(
+            "only the objective is looked at", instead="leave constraints out", evidence="auto_search has no field"
+        ),
         F.ALGORITHM_RANDOM: exact(
             "Parzen estimation that has as many random trials as there are trials",
             evidence="tpe_search n_initial_points",
@@ -120,6 +126,10 @@ CAPABILITIES = Capabilities(
             instead="use {kind: random} or {kind: tpe}",
             evidence="algo_configs[].name",
         ),
+        F.ALGORITHM_CMAES: _NOT_THERE,
+        F.ALGORITHM_CMAES_OPTIONS: _NOT_THERE,
+        F.ALGORITHM_PLUGIN: _NOT_THERE,
+        F.ALGORITHM_AUTO: _NOT_THERE,
         F.ALGORITHM_SEED: exact(evidence="algo_configs[].params seed"),
         F.EARLY_STOPPING_MEDIAN: _NO_STOPPING,
         F.EARLY_STOPPING_MEDIAN_OPTIONS: _NO_STOPPING,
@@ -221,6 +231,8 @@ CAPABILITIES = Capabilities(
         F.TRIAL_ENCRYPTION_DISK_KEY: unsupported(_NO_WORD, instead="leave it out", evidence="spec has no field for it"),
         F.TRIAL_METRIC_REPORTS: exact("found as tuneport_trial prints them", evidence="reward_attrs[].regex"),
         F.TRIAL_METRIC_PATTERNS: exact("of objectives", evidence="reward_attrs[].regex"),
+        F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
+        F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
         F.RESOURCES_GPUS: exact(f"{_FLAVOR}; {_SHARED}", evidence="spec.resource.flavor_id"),
         F.RESOURCES_GPU_SHARE: approximated(_SHARED, evidence="spec.resource.flavor_id"),
         F.RESOURCES_GPU_TYPE: exact(_FLAVOR, evidence="spec.resource.flavor_id"),
@@ -231,8 +243,6 @@ CAPABILITIES = Capabilities(
             "disks come with the machine type", evidence="spec.resource has no field for it"
         ),
         F.RESOURCES_REPLICAS: approximated(_SHARED, evidence="spec.resource.node_count"),
-        F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
-        F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
         F.RESOURCES_MACHINE: exact(_SHARED, evidence="spec.resource.flavor_id"),
         F.RESOURCES_POOL: exact(evidence="spec.resource.pool_id"),
         F.WARM_START_TRANSFER: _NO_WARM_START,

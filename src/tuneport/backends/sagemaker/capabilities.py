@@ -69,6 +69,9 @@ _RANGE = "ContinuousParameterRange.ScalingType"
 _CHOICES = "CategoricalParameterRange.Values: text, read as JSON by the training toolkit"
 _STRATEGY = "HyperParameterTuningJobConfig.Strategy: Bayesian, Random, Hyperband, Grid"
 _STOPPING = "TrainingJobEarlyStoppingType: Off, Auto"
+_NOT_THERE = unsupported(
+    "the service does not search so", instead="use {kind: bayesian} or {kind: random}", evidence=_STRATEGY
+)
 _NO_OPTIONS = "the service's own settings are used"
 _MEDIAN = "there is one rule, the median of running averages, whose safeguards are not published"
 _MACHINE = "as the machine type has it"
@@ -117,6 +120,9 @@ SUPPORTS: Mapping[Feature, Support] = {
         evidence="HyperParameterTuningJobObjective",
     ),
     F.OBJECTIVE_TARGET: exact(evidence="TuningJobCompletionCriteria.TargetObjectiveMetricValue"),
+    F.OBJECTIVE_CONSTRAINT: unsupported(
+        "only the objective is looked at", instead="leave constraints out", evidence="HyperParameterTuningJobObjective"
+    ),
     F.ALGORITHM_RANDOM: exact(evidence=_STRATEGY),
     F.ALGORITHM_GRID: exact(
         "ranges become choices; searched at random where these are more than 30, or points more than max_trials",
@@ -136,6 +142,10 @@ SUPPORTS: Mapping[Feature, Support] = {
     F.ALGORITHM_HYPERBAND_OPTIONS: approximated(
         "resources are said; the reduction factor is the service's own", evidence="HyperbandStrategyConfig"
     ),
+    F.ALGORITHM_CMAES: _NOT_THERE,
+    F.ALGORITHM_CMAES_OPTIONS: _NOT_THERE,
+    F.ALGORITHM_PLUGIN: _NOT_THERE,
+    F.ALGORITHM_AUTO: _NOT_THERE,
     F.ALGORITHM_SEED: exact("a Bayesian search is only made more repeatable", evidence="RandomSeed"),
     F.EARLY_STOPPING_MEDIAN: approximated(_MEDIAN, evidence=_STOPPING),
     F.EARLY_STOPPING_MEDIAN_OPTIONS: approximated(_MEDIAN, evidence=_STOPPING),
@@ -228,6 +238,8 @@ SUPPORTS: Mapping[Feature, Support] = {
         "tuneport_trial", "it prints lines that metric definitions find", evidence="MetricDefinitions"
     ),
     F.TRIAL_METRIC_PATTERNS: exact(evidence="MetricDefinitions"),
+    F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
+    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
     F.RESOURCES_GPUS: exact(_MACHINE, evidence="InstanceType"),
     F.RESOURCES_GPU_SHARE: approximated("a training job has its machine for itself", evidence="InstanceType"),
     F.RESOURCES_GPU_TYPE: exact(_MACHINE, evidence="InstanceType"),
@@ -238,8 +250,6 @@ SUPPORTS: Mapping[Feature, Support] = {
     F.RESOURCES_REPLICAS: exact(evidence="InstanceCount"),
     F.RESOURCES_MACHINE: exact(evidence="InstanceType"),
     F.RESOURCES_POOL: exact("the ARN of a training plan", evidence="TrainingPlanArn"),
-    F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
-    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
     F.WARM_START_TRANSFER: exact("parents in the same region", evidence="WarmStartType: TransferLearning"),
     F.WARM_START_IDENTICAL: exact("parents in the same region", evidence="WarmStartType: IdenticalDataAndAlgorithm"),
     F.DESCRIPTION: dropped("jobs have none", evidence="CreateHyperParameterTuningJob"),

@@ -27,6 +27,9 @@ _STRATEGIES = {
     "tpe": "Bayesian",
     "anneal": "Bayesian",
     "sobol": "Random",
+    "cmaes": "Bayesian",
+    "plugin": "Bayesian",
+    "auto": "Bayesian",
 }
 """Each algorithm and the nearest that the service has."""
 _STRATEGIES_BACK = {"Bayesian": "bayesian", "Random": "random", "Hyperband": "hyperband", "Grid": "grid"}

@@ -79,6 +79,9 @@ _STAND_IN = f"sent as the median rule: {_INERT}"
 _AS_COMMAND = "without a package, sent as the command env python3 -m MODULE"
 _UPLOAD = "upload it and give its gs:// uri"
 _NO_OPTIONS = "the service chooses them itself"
+_NOT_THERE = unsupported(
+    "the service does not search so", instead="use {kind: bayesian} or {kind: random}", evidence="StudySpec.Algorithm"
+)
 _DEFAULT_SEARCH = "sent as the service's own Bayesian optimisation"
 _OWN_NETWORK = "a job joins one peered network as a whole"
 _BY_MACHINE = "the machine type"
@@ -116,6 +119,11 @@ _STUDY: Mapping[Feature, Support] = {
         instead="leave target out, and stop the run when it is reached",
         evidence="StudySpec.MetricSpec",
     ),
+    F.OBJECTIVE_CONSTRAINT: unsupported(
+        "a metric's safety threshold needs trials of its own to count as safe",
+        instead="leave constraints out",
+        evidence="StudySpec.MetricSpec.safety_config",
+    ),
     F.ALGORITHM_RANDOM: exact(evidence="Algorithm RANDOM_SEARCH"),
     F.ALGORITHM_GRID: exact("in an order of its own", evidence="Algorithm GRID_SEARCH"),
     F.ALGORITHM_SOBOL: approximated("sent as random search", evidence="StudySpec.Algorithm"),
@@ -127,6 +135,10 @@ _STUDY: Mapping[Feature, Support] = {
     F.ALGORITHM_ANNEAL_OPTIONS: dropped(_NO_OPTIONS, evidence="StudySpec.Algorithm"),
     F.ALGORITHM_HYPERBAND: approximated("sent as random search; every trial runs to its end", evidence="Algorithm"),
     F.ALGORITHM_HYPERBAND_OPTIONS: dropped("trials are not cut short", evidence="StudySpec.Algorithm"),
+    F.ALGORITHM_CMAES: _NOT_THERE,
+    F.ALGORITHM_CMAES_OPTIONS: _NOT_THERE,
+    F.ALGORITHM_PLUGIN: _NOT_THERE,
+    F.ALGORITHM_AUTO: _NOT_THERE,
     F.ALGORITHM_SEED: approximated("no seed can be given; suggestions are not repeatable", evidence="StudySpec"),
     F.EARLY_STOPPING_MEDIAN: approximated(_INERT, evidence="StudySpec.medianAutomatedStoppingSpec"),
     F.EARLY_STOPPING_MEDIAN_OPTIONS: approximated(
@@ -245,6 +257,8 @@ _PROGRAM: Mapping[Feature, Support] = {
 }
 
 _REST: Mapping[Feature, Support] = {
+    F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
+    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
     F.RESOURCES_GPUS: exact(evidence="MachineSpec.acceleratorCount"),
     F.RESOURCES_GPU_SHARE: approximated("trials get whole GPUs", evidence="MachineSpec.acceleratorCount: int32"),
     F.RESOURCES_GPU_TYPE: exact(evidence="MachineSpec.acceleratorType"),
@@ -257,8 +271,6 @@ _REST: Mapping[Feature, Support] = {
     F.RESOURCES_POOL: exact(evidence="CustomJobSpec.persistentResourceId"),
     F.WARM_START_TRANSFER: unsupported(
         "a job cannot be told of others",
-    F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
-    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
         instead="leave warm_start out",
         evidence="StudySpec",
     ),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuneport.model.study import Algorithm, Anneal, Bayesian, Grid, Hyperband, Random, Sobol, Tpe
+from tuneport.errors import SearchError
+from tuneport.model.study import Algorithm, Anneal, Auto, Bayesian, CmaEs, Grid, Hyperband, Plugin, Random, Sobol, Tpe
 from tuneport.search.protocols import Observation, Searcher
 from tuneport.search.searchers.anneal import AnnealSearcher
 from tuneport.search.searchers.bayesian import BayesianSearcher
+from tuneport.search.searchers.cmaes import CmaEsSearcher
 from tuneport.search.searchers.defaults import DefaultsFirst
 from tuneport.search.searchers.grid import GridSearcher
+from tuneport.search.searchers.plugins import load_searcher
 from tuneport.search.searchers.precedents import Precedents, PrecedentsFirst
 from tuneport.search.searchers.random import RandomSearcher
 from tuneport.search.searchers.sobol import SobolSearcher
@@ -27,7 +30,8 @@ def make_searcher(algorithm: Algorithm, space: Space, seed: int, history: Sequen
         history: trials of earlier jobs, as far as they are of use; random searchers and grids do not look at them.
 
     Raises:
-        SearchError: a grid over an infinite space.
+        SearchError: a grid over an infinite space, a plug-in that is not there, or auto, which stands for another one.
+        MissingExtraError: the package that the algorithm stands on is not installed.
     """
     precedents = Precedents(space, history)
     searcher = _searcher(algorithm, space, seed, precedents)
@@ -51,5 +55,11 @@ def _searcher(algorithm: Algorithm, space: Space, seed: int, precedents: Precede
             return TpeSearcher(algorithm, space, seed)
         case Bayesian():
             return BayesianSearcher(algorithm, space, seed, precedents)
+        case CmaEs():
+            return CmaEsSearcher(algorithm, space, seed)
+        case Plugin():
+            return load_searcher(algorithm, space, seed)
         case Grid():
             return GridSearcher(space)
+        case Auto():
+            raise SearchError("auto stands for another algorithm: tuneport.search.choice says which")

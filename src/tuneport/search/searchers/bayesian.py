@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import Bayesian, Tpe
@@ -15,6 +13,7 @@ from tuneport.model.word import Scalar
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
+from tuneport.search.searchers.feasibility import ChanceLearner
 from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess
 from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.novelty import Novelty
@@ -46,8 +45,6 @@ _LAST_RESORT = 10
 """Trials without a new best, after which every fourth suggestion is not the model's at all."""
 _PER_TIE, _MOST = 0.1, 0.5
 """By how much more, in standard deviations, an improvement must improve for every trial that shares the best loss."""
-_FAILURE_NOISE = 0.001
-"""Variance of the outcome of trials at one place, where failure and success are 1 apart."""
 _DRAWS = 64
 """Random draws where no model can be asked, before a used-up corner of the space is given up."""
 
@@ -58,7 +55,8 @@ class BayesianSearcher:
     The first trials are a Latin hypercube; where earlier jobs are known, in a box around their good trials, and what
     they make expect is the mean around which the model varies, as far as it agrees with what is seen. A running trial
     counts as what the model expects of it, with no doubt left, and its close surroundings wait for its result, so that
-    trials asked for together differ. Where trials fail is a model of its own.
+    trials asked for together differ. Where trials fail, and where they keep each constraint, are models of their own;
+    before any trial keeps them all, these alone are followed.
 
     Trials that share the best loss lie on a plateau, where a model expects slight improvements for ever: the more there
     are, the more an improvement has to improve.
@@ -81,6 +79,7 @@ class BayesianSearcher:
         self._initial = algorithm.initial_trials or min(max(len(space) + 1, 5), 15)
         self._densities = TpeSearcher(Tpe(initial_trials=1), space, seed)
         self._learner = KernelLearner(self._embedding, self._initial, lambda *told: self._told(*told)[0])
+        self._chances = ChanceLearner(self._embedding, self._initial)
         self._unordered = np.array([isinstance(one.parameter, Categorical) for one in space.dimensions])
         self._continuous = np.array([one.count is None for one in space.dimensions])
         # A step along a parameter with few values must be able to reach the next one.
@@ -93,7 +92,7 @@ class BayesianSearcher:
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
         evidence = self._reader.read(finished, number)
-        since_best = evidence.since_best()
+        since_best = evidence.penalised().since_best()
         if number <= self._initial or evidence.usable < 2:
             draws = self._exploring(number, rng)
         elif since_best >= _LAST_RESORT and number % 4 == 0:
@@ -114,7 +113,7 @@ class BayesianSearcher:
 
     def _promising(self, outlook: Outlook, evidence: Evidence, rng: np.random.Generator) -> Iterator[Array]:
         """Candidates, the most promising first."""
-        good = evidence.ranked()[:_BEST]
+        good = evidence.penalised().ranked()[:_BEST]
         spread = latin_hypercube(_SPREAD, len(self._space), rng)
         pool = self._space.snap(np.concatenate([spread, *(self._steps(good, scale, rng) for scale in _SCALES)]))
         promise = outlook.promise(pool)
@@ -141,8 +140,10 @@ class BayesianSearcher:
             process = GaussianProcess(kernel, places, values, exact=len(waiting))
         model = StackedProcess(process, self._past, share) if self._past else process
         ties = np.count_nonzero(losses == losses.min()) - 1
-        best = float(model.mean(places).min()) - min(_PER_TIE * ties, _MOST)
-        return Outlook(self._embedding, model, best, waiting, self._caution(features, usable))
+        kept = features[evidence.legal] if evidence.excess.shape[1] else places
+        best = float(model.mean(kept).min()) - min(_PER_TIE * ties, _MOST) if len(kept) else None
+        bounds = self._chances.of_bounds(features[usable], evidence.excess[usable])
+        return Outlook(self._embedding, model, best, waiting, [*self._chances.of_a_result(features, usable), *bounds])
 
     def _told(self, features: Array, losses: Array) -> tuple[Array, float]:
         """What the model is to explain: warped losses, less the share that earlier jobs explain; and that share."""
@@ -163,22 +164,6 @@ class BayesianSearcher:
         chosen = representative(values, _MODELLED)
         learner = KernelLearner(self._embedding, len(losses), lambda _, told: warped(told))
         return GaussianProcess(learner.kernel(features, losses), features[chosen], values[chosen])
-
-    def _caution(self, features: Array, usable: npt.NDArray[np.bool_]) -> Callable[[Array], Array] | None:
-        """The logarithm of the chance of a result: good where nothing is known, little among failures."""
-        from scipy.special import log_ndtr  # noqa: PLC0415 - heavy
-
-        if usable.all():
-            return None
-        chosen = representative(usable.astype(float), _MODELLED)
-        kernel = self._learner.prior.kernel(_FAILURE_NOISE, self._embedding.groups)
-        model = GaussianProcess(kernel, features[chosen], np.where(usable[chosen], 0.0, -1.0))
-
-        def log_chance(places: Array) -> Array:
-            mean, deviation = model.predict(places)
-            return np.asarray(log_ndtr((mean + 0.5) / np.hypot(deviation, math.sqrt(_FAILURE_NOISE))))
-
-        return log_chance
 
     def _steps(self, centres: Array, scale: float, rng: np.random.Generator) -> Array:
         """Random steps from each of the centres, reflected at the faces of the cube; shape (steps, d)."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.novelty import Followed
@@ -24,10 +25,34 @@ class Evidence:
     Attributes:
         cube: their points in the unit cube, shape (n, d), NaN for inactive parameters.
         losses: what is to be made small, shape (n,); NaN for those that have no result.
+        excess: by how much they break each constraint, shape (n, constraints); NaN for those that have no result.
     """
 
     cube: Array
     losses: Array
+    excess: Array
+
+    @property
+    def legal(self) -> npt.NDArray[np.bool_]:
+        """Which have a result and keep all constraints, shape (n,)."""
+        return np.isfinite(self.losses) & (self.excess <= 0).all(axis=1)
+
+    def penalised(self) -> Evidence:
+        """The same with places for losses: first all that keep the constraints, by loss, then by how much they break.
+
+        After Deb 2000. What breaks several constraints adds up, each in units of the median of what breaks it.
+        """
+        legal, usable = self.legal, np.isfinite(self.losses)
+        if (legal == usable).all():
+            return self
+        breaks = np.clip(self.excess, 0, 1e300)
+        units = np.array([np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in breaks.T])
+        with np.errstate(over="ignore"):
+            amount = np.minimum(breaks / units, 1e9).sum(axis=1)
+        order = np.lexsort((self.losses, amount, ~legal, ~usable))
+        places = np.empty(len(order))
+        places[order] = np.arange(len(order))
+        return replace(self, losses=np.where(usable, places, math.nan))
 
     @property
     def usable(self) -> int:
@@ -60,6 +85,7 @@ class EvidenceReader:
         self._width = len(space)
         self._points = Followed(lambda seen: space.encode(seen.parameters))
         self._losses = Followed(lambda seen: seen.losses)
+        self._excess = Followed(lambda seen: seen.excess)
 
     def read(self, finished: Sequence[Observation], number: int) -> Evidence:
         """The evidence of these trials for the proposal of trial `number`."""
@@ -68,10 +94,12 @@ class EvidenceReader:
         objectives = max((len(row) for row in rows if row is not None), default=1)
         table = np.array([(math.nan,) * objectives if row is None else row for row in rows], dtype=float)
         losses = table.reshape(-1, objectives)
+        excess = self._excess.follow(finished)
+        bounds = np.array(excess, dtype=float).reshape(len(excess), len(excess[0]) if excess else 0)
         if objectives == 1:
-            return Evidence(cube, np.where(np.isfinite(losses[:, 0]), losses[:, 0], math.nan))
+            return Evidence(cube, np.where(np.isfinite(losses[:, 0]), losses[:, 0], math.nan), bounds)
         rng = np.random.default_rng([self._seed, number, objectives])
-        return Evidence(cube, scalarised(losses, np.abs(rng.normal(size=objectives))))
+        return Evidence(cube, scalarised(losses, np.abs(rng.normal(size=objectives))), bounds)
 
 
 def scalarised(losses: Array, weights: Array) -> Array:

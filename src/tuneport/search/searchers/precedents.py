@@ -35,10 +35,13 @@ class Precedents:
 
     def __init__(self, space: Space, history: Sequence[Observation]) -> None:
         self._space = space
-        fitting = [(space.adopted(one.parameters), one.losses) for one in history if one.losses is not None]
+        fitting = [
+            (space.adopted(one.parameters), one.losses) for one in history if one.losses is not None and one.legal
+        ]
         known = [(space.encode(point), losses[0]) for point, losses in fitting if point is not None]
         cube = np.array([vector for vector, _ in known], dtype=float).reshape(-1, len(space))
-        self.evidence = Evidence(cube, np.array([loss for _, loss in known], dtype=float))
+        losses = np.array([loss for _, loss in known], dtype=float)
+        self.evidence = Evidence(cube, losses, np.empty((len(losses), 0)))
 
     def __len__(self) -> int:
         return len(self.evidence.losses)
