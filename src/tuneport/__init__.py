@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from tuneport.model.study import (
         Anneal,
         Asha,
+        Auto,
         AutoStopping,
         Bayesian,
+        CmaEs,
+        Constraint,
         CurveStopping,
         Grid,
         Hyperband,
         MedianStopping,
         Objective,
+        Plugin,
         Random,
         Sobol,
         StudySpec,
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
     )
     from tuneport.model.trial_spec import Input, Output, Resources, TrialSpec
     from tuneport.search.study import Study
-    from tuneport.translating import import_job, migrate, translate
+    from tuneport.migration import migrate
+    from tuneport.translating import import_job, translate
     from tuneport.tuning import tune
 
     __version__: str
@@ -39,10 +44,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Anneal",
     "Asha",
+    "Auto",
     "AutoStopping",
     "Bayesian",
     "Budget",
     "Categorical",
+    "CmaEs",
+    "Constraint",
     "CurveStopping",
     "Discrete",
     "Failure",
@@ -56,6 +64,7 @@ __all__ = [
     "MedianStopping",
     "Objective",
     "Output",
+    "Plugin",
     "Random",
     "Resources",
     "Run",
@@ -93,11 +102,12 @@ _ROOMS = {
     "model.job": "Budget TuningJob WarmStart",
     "model.parameters": "Categorical Discrete Float Int When when",
     "model.results": "Failure FailureKind Measurement RunState StudyResult Trial TrialState",
-    "model.study": "Anneal Asha AutoStopping Bayesian CurveStopping Grid Hyperband MedianStopping Objective Random "
-    "Sobol StudySpec Tpe maximize minimize",
+    "model.study": "Anneal Asha Auto AutoStopping Bayesian CmaEs Constraint CurveStopping Grid Hyperband "
+    "MedianStopping Objective Plugin Random Sobol StudySpec Tpe maximize minimize",
     "model.trial_spec": "Input Output Resources TrialSpec",
     "search.study": "Study",
-    "translating": "import_job migrate translate",
+    "migration": "migrate",
+    "translating": "import_job translate",
     "tuning": "tune",
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}

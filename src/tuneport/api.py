@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuneport import here, translating
 from tuneport.backends import registry
 from tuneport.config import load as load_config
 from tuneport.errors import JobError, Problem, RunNotFoundError
+from tuneport.files.histories import OPTUNA, is_history, read_history
 from tuneport.handle import LOCAL, Progress, Run, parts
+from tuneport.model.history import History, fit, history_of
 from tuneport.model.job import TuningJob
-from tuneport.model.results import StudyResult
+from tuneport.model.results import StudyResult, Trial
 from tuneport.remote.ledger import Ledger
 from tuneport.remote.runs import RemoteRuns, last_seen
 from tuneport.translation.capabilities import Fidelity
+
+if TYPE_CHECKING:
+    from tuneport.backends.local.client import LocalClient
 
 _BEGIN = """
 import sys
@@ -69,6 +74,7 @@ def submit(
     base: Path | None = None,
     tolerate: str = "emulated",
     form: str | None = None,
+    history: Sequence[History] = (),
     workspace: str | Path | None = None,
 ) -> Run:
     """Start a job and return at once. On this machine it runs in a process of its own, which outlives this one.
@@ -80,6 +86,7 @@ def submit(
         base: directory that relative paths of the job mean; None: the current one.
         tolerate: the worst fidelity that may be lost on the way to a cloud; nothing is sent if the report holds worse.
         form: what kind of document a cloud gets.
+        history: what earlier runs have found, beside those of `job.warm_start`, for a search that is ours.
         workspace: where the run is recorded; None: the configured one.
 
     Raises:
@@ -92,9 +99,35 @@ def submit(
     name = on or load_config().on
     if translating.has_documents(registry.load(name)):
         return _send(job, name, settings, Fidelity(tolerate), form, workspace)
-    client, made = here.create(job, name, here.settings(name, settings, workspace), base)
+    client, made = _create(job, name, settings, base, history, workspace)
     client.detach(made, [sys.executable, "-c", _BEGIN, made, str(client.workspace)])
     return Run(client, made)
+
+
+def _create(
+    job: TuningJob | Mapping[str, Any],
+    name: str,
+    settings: Mapping[str, Any] | None,
+    base: Path | None,
+    history: Sequence[History],
+    workspace: str | Path | None,
+) -> tuple[LocalClient, str]:
+    """Check everything, then record a run of this machine, which knows what earlier ones have found."""
+
+    def known(valid: TuningJob) -> Sequence[Trial]:
+        earlier = [_history(one.run, valid, base, workspace) for one in valid.warm_start]
+        return fit([*history, *earlier], valid.study).trials
+
+    return here.create(job, name, here.settings(name, settings, workspace), base, known)
+
+
+def _history(name: str, job: TuningJob, base: Path | None, workspace: str | Path | None) -> History:
+    """What `warm_start` names: a file of trials, or a run."""
+    if is_history(name):
+        placed = name if name.startswith(OPTUNA) else (base or Path.cwd()) / name
+        return read_history(placed, job.study.objectives)
+    earlier = attach(name, workspace=workspace)
+    return history_of(earlier.job, earlier.result)
 
 
 def _send(
@@ -148,7 +181,7 @@ def run(
         sent = submit(job, on=name, settings=settings, tolerate=tolerate, workspace=workspace)
         sent.wait(progress=progress)
         return sent
-    client, made = here.create(job, name, here.settings(name, settings, workspace), base)
+    client, made = _create(job, name, settings, base, (), workspace)
     client.drive(made, progress)
     return Run(client, made)
 
@@ -194,17 +227,19 @@ def attach(ref: str, *, workspace: str | Path | None = None) -> Run:
 
 def _remote(name: str, settings: Mapping[str, Any] | None = None, workspace: str | Path | None = None) -> RemoteRuns:
     backend = translating.cloud(name)
-    return RemoteRuns(backend, translating.settings_of(backend, settings), _ledger(workspace))
+    return RemoteRuns(backend, translating.settings_of(backend, settings), ledger(workspace))
 
 
-def _ledger(workspace: str | Path | None) -> Ledger:
+def ledger(workspace: str | Path | None = None) -> Ledger:
+    """What was submitted to services from a workspace, and which runs go on with others; None: the configured one."""
     return Ledger(here.settings(LOCAL, workspace=workspace).workspace)
 
 
 def runs(*, workspace: str | Path | None = None) -> list[StudyResult]:
     """The records of all runs of a workspace, newest first.
 
-    Runs of services are as they were when they were last looked at from here, without trials; no service is asked.
+    Runs of services are as they were when they were last looked at from here, their trials with their results but
+    without what they reported on the way; no service is asked.
 
     Args:
         workspace: where they are recorded; None: the configured one, which has none as long as it has not been made.
@@ -219,5 +254,5 @@ def runs(*, workspace: str | Path | None = None) -> list[StudyResult]:
             raise
         return []
     found = [client.result(name) for name in client.runs()]
-    found += [last_seen(one) for one in _ledger(workspace).submissions()]
+    found += [last_seen(one) for one in ledger(workspace).submissions()]
     return sorted(found, key=lambda result: result.created or 0.0, reverse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,7 @@ from tuneport.engine.preflight import local_problems
 from tuneport.errors import BackendNotFoundError, JobError, Problem
 from tuneport.handle import LOCAL
 from tuneport.model.job import Budget, TuningJob
+from tuneport.model.results import Trial
 from tuneport.model.trial_spec import TrialSpec
 from tuneport.translation.capabilities import screen
 
@@ -109,9 +110,20 @@ def _machine_problems(
 
 
 def create(
-    job: TuningJob | Mapping[str, Any], on: str, chosen: LocalSettings, base: Path | None
+    job: TuningJob | Mapping[str, Any],
+    on: str,
+    chosen: LocalSettings,
+    base: Path | None,
+    known: Callable[[TuningJob], Sequence[Trial]] = lambda _: (),
 ) -> tuple[LocalClient, str]:
     """Check everything, then record a new run.
+
+    Args:
+        job: the job, or plain data that is one.
+        on: the backend that runs it here.
+        chosen: its settings.
+        base: directory that relative paths of the job mean; None: the current one.
+        known: for a valid job, trials of earlier runs that its search is to know.
 
     Returns:
         The runs of the workspace, and the id of the new one.
@@ -125,8 +137,9 @@ def create(
     valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
     from tuneport.engine.executors.process import ProcessExecutor  # noqa: PLC0415 - see opened
 
+    earlier = known(valid)
     client = opened(chosen, create=True)
-    return client, client.create(valid, base or Path.cwd(), ProcessExecutor.name, version())
+    return client, client.create(valid, base or Path.cwd(), ProcessExecutor.name, version(), earlier)
 
 
 def version() -> str:

@@ -145,7 +145,7 @@ def refusals(job: TuningJob, on: str, *, settings: Mapping[str, Any] | Word | No
         for field in translated.report.fields
         if field.fidelity is Fidelity.UNSUPPORTED
     ]
-    screened = [problem for problem in screen(job, backend.capabilities) if not _told(problem, unsupported)]
+    screened = [problem for problem in screen(translated.job, backend.capabilities) if not _told(problem, unsupported)]
     return [*unsupported, *screened, *blamed(job, refused)]
 
 

@@ -45,7 +45,8 @@ MAY_CALL_ON = {
     "here": {*EVERYTHING_BELOW, "config", "handle", "driven"},
     "tuning": {*EVERYTHING_BELOW, "handle", "here"},
     "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "driven", "here"},
-    "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "api", "doctor"},
+    "migration": {*EVERYTHING_BELOW, "config", "translating", "handle", "api"},
+    "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "api", "migration", "doctor"},
 }
 """Room to the rooms that it may import."""
 
@@ -84,7 +85,7 @@ LAZY_LIBRARIES = {
     "ray": {"engine"},
     "threadpoolctl": {"engine"},
     "cmaes": {"search"},
-    "optuna": {"search"},
+    "optuna": {"search", "files"},
     "pandas": {"handle", "insight"},
     "matplotlib": {"insight"},
     "boto3": {"client"},

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneport.errors import StoreError
+from tuneport.model.history import History
 
 FILE = "tuneport.db"
 _TABLE = """
@@ -26,7 +27,13 @@ CREATE TABLE IF NOT EXISTS submissions (
     job TEXT NOT NULL,          -- TuningJob as JSON
     settings TEXT NOT NULL,     -- JSON
     created REAL NOT NULL,      -- POSIX seconds
-    seen TEXT                   -- JSON: StudyResult without trials, as it was last read
+    seen TEXT                   -- JSON: StudyResult without measurements, as it was last read
+) STRICT
+"""
+_ORIGINS = """
+CREATE TABLE IF NOT EXISTS origins (
+    ref TEXT PRIMARY KEY,       -- a run that goes on with what another one has found
+    history TEXT NOT NULL       -- JSON: that one's History
 ) STRICT
 """
 
@@ -42,7 +49,7 @@ class Submission:
         job: the TuningJob as JSON.
         settings: of the backend, as plain data.
         created: POSIX seconds.
-        seen: the run without its trials as it was last read, as JSON.
+        seen: the run as it was last read, without measurements, as JSON.
         again: it was noted before, by a call that did not get to the end.
     """
 
@@ -97,6 +104,18 @@ class Ledger:
         """Forget a job that was deleted."""
         with self._transaction(create=False) as db:
             db.execute("DELETE FROM submissions WHERE ref = ?", (ref,))
+            db.execute("DELETE FROM origins WHERE ref = ?", (ref,))
+
+    def goes_on(self, ref: str, history: History) -> None:
+        """Note that a run, of whatever backend, goes on with what another one has found."""
+        with self._transaction(create=True) as db:
+            db.execute("INSERT OR REPLACE INTO origins VALUES (?, ?)", (ref, history.model_dump_json()))
+
+    def origin(self, ref: str) -> History | None:
+        """What a run goes on with; None if it began by itself."""
+        with self._transaction(create=False) as db:
+            row = db.execute("SELECT history FROM origins WHERE ref = ?", (ref,)).fetchone()
+        return None if row is None else History.model_validate_json(row["history"])
 
     def submissions(self) -> list[Submission]:
         """All that have a reference, newest first."""
@@ -113,6 +132,7 @@ class Ledger:
             with closing(sqlite3.connect(where, timeout=30)) as db, db:
                 db.row_factory = sqlite3.Row
                 db.execute(_TABLE)
+                db.execute(_ORIGINS)
                 db.execute("BEGIN IMMEDIATE")
                 yield db
         except (sqlite3.Error, OSError) as error:

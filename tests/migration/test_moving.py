@@ -1,0 +1,192 @@
+"""Runs move between all houses: half of the budget here, the rest there, and nothing of the record is lost."""
+
+import sys
+
+import pytest
+
+import tuneport as tp
+from tuneport.errors import JobError, TuneportError
+from tuneport.files.histories import write_history
+from tuneport.migration import origin_of, whole
+from tuneport.model.history import history_of
+from tuneport.model.results import RunState
+from tuneport.translation.capabilities import Fidelity
+
+HOUSES = ("local", "vertex", "sagemaker", "modelarts")
+SETTINGS = {
+    "local": {},
+    "vertex": {"image": "gcr.io/team/train:1", "output": "gs://team-runs/digits/", "machine": "n1-standard-4"},
+    "sagemaker": {
+        "image": "111122223333.dkr.ecr.us-east-1.amazonaws.com/train:1",
+        "role": "arn:aws:iam::111122223333:role/trainer",
+        "machine": "ml.m5.xlarge",
+        "output": "s3://team-runs/digits/",
+    },
+    "modelarts": {"image": "team/train:1", "machine": "modelarts.vm.cpu.2u", "output": "obs://team-runs/digits/"},
+}
+IMAGES = {name: own.get("image") for name, own in SETTINGS.items()}
+TRIALS = 6
+TRAINER = """
+import time
+import tuneport_trial
+p = tuneport_trial.params()
+assert isinstance(p["width"], int) and isinstance(p["bias"], bool), p
+time.sleep(0.1)
+tuneport_trial.report(loss=(p["rate"] - 0.3) ** 2 + p["width"] / 100 + p["bias"])
+"""
+
+
+@pytest.fixture
+def houses(tuneport_cloud, tmp_path, monkeypatch):
+    """One trainer for every house, unmodified."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(TRAINER)
+    for image in filter(None, IMAGES.values()):
+        tuneport_cloud.map(image, [sys.executable, str(tmp_path / "train.py")])
+    return tuneport_cloud
+
+
+def job(on, **budget):
+    return tp.TuningJob(
+        name="digits",
+        study=tp.StudySpec(
+            parameters=[tp.Float("rate", 0.0, 1.0), tp.Int("width", 1, 8), tp.Categorical("bias", [True, False])],
+            objectives=[tp.minimize("loss")],
+            algorithm=tp.Random(),
+        ),
+        trial=tp.TrialSpec(command=["python", "train.py"], image=IMAGES[on]),
+        budget=tp.Budget(**{"max_trials": TRIALS, "parallel_trials": 1, **budget}),
+    )
+
+
+def half_way(on):
+    """A run that has done half of its trials and was stopped."""
+    run = tp.submit(job(on), on=on, settings=SETTINGS[on], tolerate="approximated")
+    for result in run.changes():
+        if sum(one.state.ended for one in result.trials) >= TRIALS // 2:
+            break
+    run.stop()
+    run.wait(60)
+    return run
+
+
+@pytest.mark.parametrize("source", HOUSES)
+def test_nothing_is_lost_between_any_two_houses(houses, source):
+    run = half_way(source)
+    done = {one.id: one for one in run.trials if one.final_measurement is not None}
+    assert 0 < len(done) < TRIALS
+    for target in HOUSES:
+        if target == source:
+            continue
+        moved = tp.migrate(run, to=target, settings=SETTINGS[target], submit=True, tolerate="approximated").run
+        moved.wait(60)
+        assert moved.state is RunState.SUCCEEDED, moved.result.message
+        record = whole(moved)
+        assert len(record.trials) == TRIALS
+        assert [one.id for one in record.trials] == list(range(1, TRIALS + 1))
+        carried = [one for one in record.trials if one.links.get("run") == run.ref]
+        assert [one.parameters for one in carried] == [one.parameters for one in done.values()]
+        assert [one.metrics for one in carried] == [one.metrics for one in done.values()]
+        for one in record.trials:
+            assert {name: type(value) for name, value in one.parameters.items()} == {
+                "rate": float,
+                "width": int,
+                "bias": bool,
+            }
+        assert record.best.metrics["loss"] <= min(one.metrics["loss"] for one in done.values())
+        assert origin_of(moved).source == run.ref
+
+
+def test_a_run_that_goes_on_is_stopped_first_if_asked_to(houses):
+    run = tp.submit(job("vertex", max_trials=60), on="vertex", settings=SETTINGS["vertex"], tolerate="approximated")
+    for result in run.changes():
+        if any(one.state.ended for one in result.trials):
+            break
+    moved = tp.migrate(run, to="local", submit=True, stop_source=True)
+    assert run.state is RunState.STOPPED
+    done = [one for one in run.trials if one.final_measurement is not None]
+    assert moved.job.budget.max_trials == 60 - len(done)
+    assert len(moved.fit.trials) == len(done)
+    moved.run.stop()
+    moved.run.wait(60)
+
+
+def test_a_house_that_refuses_leaves_the_run_alone(houses):
+    run = tp.submit(job("local", max_trials=60), on="local")
+    with pytest.raises(JobError, match="role"):
+        tp.migrate(run, to="sagemaker", submit=True, stop_source=True, settings={"image": IMAGES["sagemaker"]})
+    assert run.state in {RunState.PENDING, RunState.RUNNING}
+    run.stop()
+    run.wait(60)
+
+
+def test_a_chain_of_runs_has_every_trial_once(houses):
+    first = half_way("local")
+    second = tp.migrate(
+        first, to="vertex", settings=SETTINGS["vertex"], submit=True, max_trials=1, tolerate="approximated"
+    )
+    second.run.wait(60)
+    third = tp.migrate(second.run, to="local", submit=True, max_trials=1).run
+    third.wait(60)
+    record = whole(third)
+    assert [one.links.get("run") for one in record.trials] == [
+        *[first.ref for one in first.trials if one.final_measurement],
+        second.run.ref,
+        None,
+    ]
+    assert len({tuple(one.parameters.values()) for one in record.trials}) == len(record.trials)
+
+
+def test_a_budget_that_is_spent_is_said_with_the_way_out(houses):
+    run = tp.run(job("local", max_trials=2), on="local")
+    with pytest.raises(JobError, match="max_trials") as caught:
+        tp.migrate(run, to="vertex", settings=SETTINGS["vertex"])
+    assert "--trials" in caught.value.problems[0].hint
+    assert tp.migrate(run, to="vertex", settings=SETTINGS["vertex"], max_trials=4).job.budget.max_trials == 4
+
+
+def test_a_seed_does_not_propose_the_same_points_again(houses):
+    seeded = job("local", max_trials=2).changed(study=job("local").study.changed(algorithm=tp.Random(seed=5)))
+    run = tp.run(seeded, on="local")
+    again = tp.migrate(run, to="local", submit=True, max_trials=2).run
+    again.wait(60)
+    points = [tuple(one.parameters.values()) for one in whole(again).trials]
+    assert len(set(points)) == 4
+
+
+def test_sagemaker_learns_from_its_own_by_itself(houses):
+    run = half_way("sagemaker")
+    own = SETTINGS["sagemaker"]
+    moved = tp.migrate(run, to="sagemaker", settings=own)
+    assert moved.knowledge.by == "WarmStartConfig"
+    parents = moved.payload["WarmStartConfig"]["ParentHyperParameterTuningJobs"]
+    assert parents == [{"HyperParameterTuningJobName": run.ref.partition("/")[2]}]
+    elsewhere = tp.migrate(run, to="sagemaker", settings=own | {"region": "us-west-2"})
+    assert "its own region" in elsewhere.knowledge.note
+    assert "WarmStartConfig" not in elsewhere.payload
+
+
+def test_ranges_are_drawn_in_only_if_asked_for(houses):
+    run = tp.run(job("local", max_trials=20, parallel_trials=2), on="local")
+    plain = tp.migrate(run, to="vertex", settings=SETTINGS["vertex"], max_trials=5)
+    assert plain.job.study == run.job.study
+    assert plain.knowledge.fidelity is Fidelity.DROPPED
+    small = tp.migrate(run, to="vertex", settings=SETTINGS["vertex"], max_trials=5, shrink=True)
+    assert small.knowledge.fidelity is Fidelity.APPROXIMATED
+    rate, width, bias = small.job.study.parameters
+    best = run.best.parameters
+    assert 0 <= rate.low <= best["rate"] <= rate.high <= 1
+    assert rate.high - rate.low < 1
+    assert width.low <= best["width"] <= width.high
+    assert bias.choices == (True, False)
+
+
+def test_warm_start_reads_runs_and_files(houses, tmp_path):
+    run = tp.run(job("local", max_trials=3), on="local")
+    write_history(history_of(run.job, run.result), tmp_path / "earlier.jsonl")
+    warm = job("local", max_trials=1).changed(warm_start=[{"run": run.ref}, {"run": "earlier.jsonl"}])
+    warm = warm.changed(study=warm.study.changed(algorithm=tp.Bayesian(seed=1)))
+    again = tp.run(warm, on="local")
+    assert again.trials[0].parameters == run.best.parameters
+    with pytest.raises(TuneportError, match=r"none\.jsonl"):
+        tp.run(warm.changed(warm_start=[{"run": "none.jsonl"}]), on="local")
