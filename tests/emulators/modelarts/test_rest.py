@@ -59,7 +59,6 @@ REWARD = {"name": "loss", "mode": "min", "regex": "x"}
         (f"{RANGE}/lower_bound", "1.0", "2826"),
         (f"{RANGE}/lower_bound", "low", "2826"),
         (f"{RANGE}/upper_bound", None, "2826"),
-        ("algorithm/policies", None, "2826"),
         ("algorithm/policies/auto_search", {}, "2826"),
         ("algorithm/inputs/0/remote", {}, "2753"),
         ("algorithm/outputs/0/remote/obs/obs_url", "s3://bucket/", "2754"),

@@ -8,8 +8,9 @@ from tuneport.backends.modelarts import launch
 from tuneport.backends.modelarts.capabilities import CAPABILITIES
 from tuneport.backends.modelarts.settings import ModelArtsSettings
 from tuneport.backends.modelarts.status import STATUS, ModelArtsStatus
+from tuneport.backends.modelarts.training import TRAINING, ModelArtsTraining
 from tuneport.backends.modelarts.translate import TRANSLATOR, ModelArtsTranslator
-from tuneport.backends.protocols import PROTOCOL_VERSION, Client
+from tuneport.backends.protocols import PROTOCOL_VERSION, Client, SingleJobs
 from tuneport.engine.launch import LaunchContract
 from tuneport.translation.capabilities import Capabilities
 
@@ -25,6 +26,7 @@ class ModelArtsBackend:
     launch: LaunchContract = launch.launch
     translator: ModelArtsTranslator = TRANSLATOR
     status: ModelArtsStatus = STATUS
+    training: ModelArtsTraining = TRAINING
 
     def connect(self, settings: ModelArtsSettings, *, endpoint: str | None = None) -> Client:
         """Open a connection.
@@ -36,6 +38,13 @@ class ModelArtsBackend:
         from tuneport.backends.modelarts.client import connect  # noqa: PLC0415 - nobody else pays for retries
 
         return connect(settings, endpoint)
+
+    def jobs(self, settings: ModelArtsSettings, run: str, *, endpoint: str | None = None) -> SingleJobs:
+        """Open a connection for the training jobs of a run; raises as `connect`."""
+        from tuneport.backends.modelarts.client import connect  # noqa: PLC0415 - see connect
+        from tuneport.backends.modelarts.jobs import ModelArtsJobs  # noqa: PLC0415
+
+        return ModelArtsJobs(connect(settings, endpoint), run)
 
 
 BACKEND = ModelArtsBackend()

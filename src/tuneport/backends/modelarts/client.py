@@ -48,7 +48,7 @@ _MOST_TRIALS = 100
 """Trials in a page. No limit is published; pages that are shorter than was asked for do no harm."""
 _MOST_LISTED = 50
 """Jobs, or algorithms, in a page: the documented limit."""
-_MARKED = re.compile(r"\((?:\S+ )?pid=(\d+)(?:, [^)]*)?\) ?")
+MARKED = re.compile(r"\((?:\S+ )?pid=(\d+)(?:, [^)]*)?\) ?")
 """How a line begins that says which process of the job wrote it."""
 
 _log = logging.getLogger(__name__)
@@ -183,6 +183,11 @@ class ModelArtsClient:
         self._way = way
         self._tags: dict[JobRef, list[Json]] = {}
 
+    @property
+    def emulated(self) -> bool:
+        """Whether it is an emulator that is talked to: a place without TLS."""
+        return any(one.what == "endpoint" and one.found.startswith("http://") for one in self._way)
+
     # ---- jobs --------------------------------------------------------------------------------------------------
 
     def submit(self, payload: Json, token: str, *, again: bool = False) -> JobRef:
@@ -316,20 +321,41 @@ class ModelArtsClient:
     def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
         """What a trial wrote, where the log of its job says which process wrote a line; else what all of them did."""
         lines = self._preview(ref)
-        marks = [_MARKED.match(line) for line in lines]
+        marks = [MARKED.match(line) for line in lines]
         if not any(marks):
             yield from lines
             return
         process = self._process(ref, trial)
         yield from (line[mark.end() :] for line, mark in zip(lines, marks, strict=True) if mark and mark[1] == process)
 
+    def searched(self, part: str) -> Iterator[Json]:
+        """Jobs whose names have a part, the newest first; of several pages, those that are counted by jobs."""
+        seen = 0
+        while True:
+            search = {
+                "filters": [{"key": "name", "operator": "like", "value": [part]}],
+                "sort_by": "create_time",
+                "order": "desc",
+                "offset": seen,
+                "limit": _MOST_LISTED,
+            }
+            found = retries.read(lambda search=search: self._call("POST", SEARCHES, search, None)).get("items") or ()  # type: ignore[misc]
+            yield from found
+            seen += len(found)
+            if len(found) < _MOST_LISTED:
+                return
+
+    def newest(self, ref: JobRef, task: str = "worker-0") -> Json:
+        """The newest part of a task's log: its `content`, the `current_size` of that, and the `full_size` of all."""
+        try:
+            return self._get(f"{_path(ref)}/tasks/{_quoted(task)}/logs/preview")
+        except _NoLogError:
+            return {}
+
     def _preview(self, ref: JobRef) -> list[str]:
         """The newest lines of the job's first task; none while there is no log."""
         task = next(iter(self.describe(ref).get("status", {}).get("tasks") or ()), "worker-0")
-        try:
-            found = self._get(f"{_path(ref)}/tasks/{_quoted(task)}/logs/preview")
-        except _NoLogError:
-            return []
+        found = self.newest(ref, task)
         return str(found.get("content") or found.get("context") or "").splitlines()
 
     def _process(self, ref: JobRef, trial: str) -> str:

@@ -19,7 +19,7 @@ from tuneport.emulators.modelarts.algorithms import Algorithms
 from tuneport.emulators.modelarts.pages import MOST, number, objects, page
 from tuneport.emulators.modelarts.refusals import INVALID, RefusalError, invalid, not_found
 from tuneport.errors import ConflictError, JobError, RunNotFoundError, UnknownTrialError, WaitTimeoutError
-from tuneport.model.results import RunState, StudyResult
+from tuneport.model.results import FailureKind, RunState, StudyResult
 
 Json: TypeAlias = dict[str, Any]
 
@@ -31,6 +31,8 @@ _PATIENCE = 30.0
 _MOST_LOG = 5 << 20
 """Most bytes of a log that are shown."""
 _SYSTEM = "_sys_"
+_ENDED_WELL = {FailureKind.METRIC_MISSING, FailureKind.INFEASIBLE}
+"""What a trial can lack although its program ended well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class Jobs:
         if ident := at(request, "/algorithm/id"):
             stored = self._algorithms.request(str(ident))
             request = requests.completed(request, stored)
-        job = requests.job(requests.without_identity(request) if stored else request)
+        asked = requests.without_identity(request) if stored else request
+        job = requests.job(asked if stored or requests.is_search(asked) else requests.searching(asked))
         if stored:
             job = requests.by_stored_name(job, stored, self._host.programs)
         return request, requests.runnable(job, self._options.parallel)
@@ -138,7 +141,8 @@ class Jobs:
 
     def _result(self, document: Document) -> StudyResult:
         assert document.run is not None  # noqa: S101 - jobs have runs
-        return self._host.result(document.run)
+        result = self._host.result(document.run)
+        return result if requests.is_search(document.body["request"]) else _once(result)
 
     def listed(self, body: Json) -> Json:
         """A page of the jobs that are searched for."""
@@ -394,6 +398,16 @@ class Jobs:
             kept["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
 
         self._host.documents.change(KIND, ident, change)
+
+
+def _once(result: StudyResult) -> StudyResult:
+    """The run of a job without a search: its program decides how it ended, since nobody looks for metrics."""
+    trial = next(iter(result.trials), None)
+    if trial is None or trial.failure is None or result.state is not RunState.FAILED:
+        return result
+    if trial.failure.kind in _ENDED_WELL:
+        return result.model_copy(update={"state": RunState.SUCCEEDED, "message": ""})
+    return result.model_copy(update={"message": trial.failure.message})
 
 
 def _iso(moment: float) -> str:

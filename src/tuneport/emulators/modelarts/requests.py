@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from tuneport.backends.modelarts.translate import TRANSLATOR
 from tuneport.backends.modelarts.translate.rules import at
+from tuneport.emulators.launching import NOTHING
 from tuneport.emulators.modelarts import catalog
 from tuneport.emulators.modelarts.refusals import INVALID, RefusalError, invalid
 from tuneport.emulators.programs import Programs
@@ -22,6 +23,12 @@ _UNCONSTRAINED: Final[Json] = {
     "valid_type": "None",
     "valid_range": [],
 }
+_NO_SEARCH: Final[Json] = {
+    "reward_attrs": [{"name": "emulated", "mode": "max", "regex": "(?!)"}],
+    "search_params": [{"name": NOTHING, "param_type": "discrete", "discrete_values": ["1"]}],
+    "algo_configs": [{"name": "bayes_opt_search", "params": [{"key": "num_samples", "value": "1", "type": "Integer"}]}],
+}
+"""The search of a job that has none: nothing finds its metric."""
 _ANNOTATIONS = {"job_template": "Template DL", "key_task": "worker"}
 _HOME = "/home/ma-user/modelarts"
 _PROGRAM = ("code_dir", "boot_file", "command", "engine")
@@ -59,6 +66,22 @@ def job(request: Json) -> TuningJob:
     except (PayloadError, JobError) as error:
         problems = list(error.problems) or [Problem("", error.message)]
     raise invalid(problems)
+
+
+def is_search(request: Json) -> bool:
+    """Whether a job searches anything, or is none; others run once."""
+    algorithm = at(request, "/algorithm")
+    if not isinstance(algorithm, dict) or not isinstance(algorithm.get("parameters") or [], list):
+        return True
+    policies = algorithm.get("policies") or {}
+    return policies != {} or "autosearch_config_path" in algorithm
+
+
+def searching(request: Json) -> Json:
+    """A job without a search as one that searches nothing, in a single trial."""
+    algorithm: Json = request["algorithm"]
+    parameters = [*(algorithm.get("parameters") or ()), {"name": NOTHING, "value": "1"}]
+    return request | {"algorithm": algorithm | {"parameters": parameters, "policies": {"auto_search": _NO_SEARCH}}}
 
 
 def runnable(asked: TuningJob, parallel: int) -> TuningJob:
