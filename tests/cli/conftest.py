@@ -36,7 +36,7 @@ class Desk:
 
     quick = "import tuneport_trial as t; p = t.params(); print('x is', p['x']); t.report(loss=p['x'] ** 2)"
     brief = "import time, tuneport_trial as t; p = t.params(); time.sleep(0.3); t.report(loss=p['x'] ** 2)"
-    endless = "import time; print('begun', flush=True); time.sleep(60)"
+    endless = "import time; print('begun', flush=True); time.sleep(600)"
     crash = "print('here we go'); raise ValueError('boom')"
     silent = "print('loss is 3')"
     no_number = "import tuneport_trial as t; t.report(loss=float('nan'))"
@@ -76,7 +76,7 @@ class Desk:
         self.started.append(process)
         return process
 
-    def end(self, process: "subprocess.Popen[str]", stdin: str = "", timeout: float = 60) -> Done:
+    def end(self, process: "subprocess.Popen[str]", stdin: str = "", timeout: float = 180) -> Done:
         """Wait for a command."""
         out, err = process.communicate(stdin, timeout=timeout)
         return Done(process.returncode, out, err)
@@ -108,7 +108,7 @@ class Desk:
 
     def until(self, happened: Callable[[], Any]) -> Any:
         """Wait for something to come true, and give it back."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while time.monotonic() < end:
             if value := happened():
                 return value

@@ -29,6 +29,24 @@ def test_runs(desk, finished):
     desk.interrupt(process)
 
 
+def test_runs_of_clouds_are_listed_beside_local_ones_as_they_were_last_seen(desk, finished, tuneport_cloud):
+    job = json.loads((desk.folder / desk.job(name="there.yaml")).read_text())
+    del job["study"]["algorithm"]
+    trial = {"image": "gcr.io/p/t:1", "resources": {"machine": "n1-standard-4"}}
+    (desk.folder / "there.yaml").write_text(json.dumps(job | {"trial": trial}))
+    ref = desk.here("submit", "there.yaml", "--on", "vertex").out.strip()
+    assert [one["trial_count"] for one in desk.here("runs", "--json").json] == [0, 4]
+    assert desk.here("follow", ref, "-q").status == 0
+    best = desk.here("best", ref, "--json").json
+    tuneport_cloud.faults.add("error", "*")  # nobody is asked
+    there, here = desk.here("runs", "--json").json
+    assert (there["ref"], there["state"], there["trial_count"]) == (ref, "succeeded", 4)
+    assert there["best"]["parameters"] == best["parameters"]
+    assert (here["ref"], here["trial_count"]) == (finished, 4)
+    row = desk.here("runs").out.splitlines()[1]
+    assert row.split()[:4] == [ref, "succeeded", "4", "trial"]
+
+
 def test_status(desk, finished):
     headline, times, tally, best, _, folder = desk("status", finished).out.splitlines()
     assert headline == f"{finished}: succeeded, all trials have ended"

@@ -26,7 +26,7 @@ class Terminal:
             os.execve(sys.executable, [sys.executable, "-m", "tuneport", *arguments], env)
         ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
 
-    def until(self, text, timeout=30):
+    def until(self, text, timeout=120):
         """Read until a text has been shown."""
         end = time.monotonic() + timeout
         while text not in self.said and time.monotonic() < end:

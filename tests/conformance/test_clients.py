@@ -1,11 +1,11 @@
-"""The clients of the clouds keep the contract of clients (docs/contract.md), on the emulators of these clouds."""
+"""Runs keep the contract of runs (docs/contract.md): on this machine, and by the clients on the clouds' emulators."""
 
 import sys
 
 import pytest
 
-from tuneport.backends import modelarts, retries, sagemaker, vertex
-from tuneport.testing.clients import TRAINER, ClientConformance
+from tuneport.backends import local, modelarts, retries, sagemaker, vertex
+from tuneport.testing.clients import TRAINER, ClientConformance, RunConformance
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:huaweicloudsdkcore")
 
@@ -13,6 +13,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:huaweiclouds
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
     monkeypatch.setattr(retries, "SLOWEST", 0.001)
+
+
+class TestLocal(RunConformance):
+    backend = local.BACKEND
+    trial = {"command": ["python", "-c", TRAINER]}
+    unknown = "local:no-such-run"
+    refused = {"/trial/command": ["no-such-program"]}
 
 
 class OnAnEmulator(ClientConformance):

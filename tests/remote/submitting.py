@@ -4,7 +4,6 @@ A program for test_killed.py. Every attempt is a process of its own, forked when
 many answers have come (with none: when it is about to send the first request), until it comes through unharmed.
 """
 
-import functools
 import http.client
 import json
 import os
@@ -12,15 +11,12 @@ import signal
 import sys
 from itertools import count
 
-import botocore.loaders
-
 import tuneport as tp
 from tuneport.backends import registry, retries
 from tuneport.translating import settings_of
 
 asked = json.loads(sys.argv[1])
 retries.SLOWEST = 0.01
-botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)  # reads SageMaker's model once
 
 
 def submit(name):

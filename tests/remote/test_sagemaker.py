@@ -1,7 +1,6 @@
 """Jobs on SageMaker through tuneport's own client, against the emulator: sent once, read back, stopped, deleted."""
 
 import builtins
-import functools
 import os
 import sys
 from collections import Counter
@@ -33,8 +32,6 @@ from tuneport.errors import (
 )
 from tuneport.model.results import TrialState
 
-LOADER = functools.cache(botocore.loaders.create_loader)
-"""Reads the models of services once for all tests."""
 IMAGE = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/trainer:1"
 SCRIPT = "import tuneport_trial as t; p = t.params(); print(f\"loss={(p['x'] - 0.3) ** 2 + p['k'] / 7}\")"
 COMMAND = (sys.executable, "-c", SCRIPT)
@@ -75,7 +72,6 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulated")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulated")
-    monkeypatch.setattr(botocore.loaders, "create_loader", LOADER)
     monkeypatch.setattr(retries, "SLOWEST", 0.01)
     monkeypatch.setattr("tuneport.remote.runs.SOONEST", 0.05)
 

@@ -36,6 +36,7 @@ class RemoteRuns:
         self._ledger = ledger
         self._clients: dict[str, Client] = {}
         self._hints: dict[str, dict[str, Hint]] = {}
+        self._seen: dict[str, str] = {}
 
     def ref(self, run: str) -> str:
         """The reference by which the run is found from anywhere."""
@@ -64,8 +65,16 @@ class RemoteRuns:
         result = self._backend.status.parse(client.describe(run), client.trials(run))
         trials = tuple(self._as_meant(run, trial) for trial in result.trials)
         result = result.model_copy(update={"ref": self.ref(run), "backend": self._backend.name, "trials": trials})
-        self._ledger.see(result.ref, result.model_copy(update={"trials": ()}).model_dump_json())
+        self._remember(result)
         return result
+
+    def _remember(self, result: StudyResult) -> None:
+        """Note how the run is, with the results of its trials, but without what they reported on the way."""
+        brief = tuple(trial.model_copy(update={"measurements": (), "links": {}}) for trial in result.trials)
+        seen = result.model_copy(update={"trials": brief}).model_dump_json()
+        if self._seen.get(result.ref) != seen:
+            self._ledger.see(result.ref, seen)
+            self._seen[result.ref] = seen
 
     def _as_meant(self, run: str, trial: Trial) -> Trial:
         """The trial with parameters as the job has them, where the service searched something else in their stead."""
@@ -168,7 +177,7 @@ class RemoteRuns:
 
 
 def last_seen(submission: Submission) -> StudyResult:
-    """A submitted run as it was when it was last looked at, without its trials."""
+    """A submitted run as it was when it was last looked at, its trials without what they reported on the way."""
     if submission.seen is not None:
         return StudyResult.model_validate_json(submission.seen)
     job = TuningJob.model_validate_json(submission.job)

@@ -1,6 +1,7 @@
-"""What the client of a cloud promises, as tests for pytest. The rules are K in docs/contract.md.
+"""What runs promise, on this machine and on clouds, as tests for pytest. The rules are K in docs/contract.md.
 
-A client's author adopts them by subclassing, and sees to it that the image of `trial` runs `TRAINER`::
+A client's author adopts them by subclassing `ClientConformance`, and sees to it that the image of `trial` runs
+`TRAINER`::
 
     class TestNimbusClient(ClientConformance):
         backend = BACKEND
@@ -9,7 +10,8 @@ A client's author adopts them by subclassing, and sees to it that the image of `
         unknown = "nimbus:north/no-such-job"
         refused = {"/budget/max_trials": 100_001}
 
-Jobs really run: on the cloud, or on an emulator that a fixture of the class opens, such as `tuneport_cloud`.
+Jobs really run: on the cloud, or on an emulator that a fixture of the class opens, such as `tuneport_cloud`. A
+backend that runs jobs on this machine keeps the rules of `RunConformance`, which are all but those about calls.
 """
 
 # ruff: noqa: S101 - suites are tests
@@ -26,7 +28,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tuneport import api
-from tuneport.backends.protocols import Cloud
+from tuneport.backends.protocols import Backend
 from tuneport.errors import ConflictError, JobError, RunNotFoundError
 from tuneport.handle import Run
 from tuneport.model.job import TuningJob
@@ -69,23 +71,21 @@ _CLOSE = 1e-5
 """Some services keep metrics as floats of 32 bits."""
 
 
-class ClientConformance:
-    """K. A job that is submitted comes back as what it said, from anywhere, and once."""
+class RunConformance:
+    """K1 to K3 and K5 to K9. A job that is submitted comes back as what it said."""
 
-    backend: ClassVar[Cloud[Any]]
+    backend: ClassVar[Backend[Any]]
     """The backend."""
     settings: ClassVar[Mapping[str, Any]] = {}
     """Settings of it, over the configured ones."""
     trial: ClassVar[Mapping[str, Any]]
-    """What a trial is there: an image that runs TRAINER, and whatever else the cloud insists on."""
+    """What a trial is there: an image that runs TRAINER, and whatever else the backend insists on."""
     unknown: ClassVar[str]
     """A well-formed reference of no run."""
     refused: ClassVar[Mapping[str, Any]]
-    """By JSON pointer, what makes a job that the cloud refuses."""
+    """By JSON pointer, what makes a job that the backend refuses."""
     tolerate: ClassVar[str] = "approximated"
-    """The worst that the cloud does to a parameter of any kind."""
-    page: ClassVar[int] = 100
-    """How many trials one call can read."""
+    """The worst that the backend does to a parameter of any kind."""
     timeout: ClassVar[float] = 120
     """Seconds that the longest of these jobs may take."""
 
@@ -122,10 +122,14 @@ class ClientConformance:
         )
 
     def submit(self, job: TuningJob, workspace: Path) -> Run:
-        """Submit a job to the cloud."""
+        """Submit a job."""
         return api.submit(
             job, on=self.backend.name, settings=self.settings, tolerate=self.tolerate, workspace=workspace
         )
+
+    def found(self, run: Run, workspace: Path) -> Run:
+        """The run as it is found again; on a cloud, from a workspace that knows nothing of it."""
+        return api.attach(run.ref, workspace=workspace)
 
     def until(self, run: Run, happened: Callable[[StudyResult], bool]) -> StudyResult:
         """The run once something has happened."""
@@ -136,7 +140,7 @@ class ClientConformance:
         return result
 
     def test_trials_come_back_as_the_job_says(self, job: TuningJob, tmp_path: Path) -> None:
-        """K1, K2, K3: typed parameters, states, measurements, times; the best; the same from another workspace."""
+        """K1, K2, K3: typed parameters, states, measurements, times; the best; the same when it is found again."""
         run = self.submit(job, tmp_path / "here")
         result = run.wait(self.timeout)
         assert result.state is RunState.SUCCEEDED, result.message
@@ -147,9 +151,9 @@ class ClientConformance:
         for trial in result.trials:
             self.assert_as_meant(trial)
         assert run.best == max(result.trials, key=lambda trial: trial.metrics["score"])
-        elsewhere = api.attach(run.ref, workspace=tmp_path / "elsewhere")
-        assert elsewhere.result == result
-        assert elsewhere.job.study.objectives == job.study.objectives
+        again = self.found(run, tmp_path / "here")
+        assert again.result == result
+        assert again.job.study.objectives == job.study.objectives
 
     def assert_as_meant(self, trial: Trial) -> None:
         """K1 for one trial."""
@@ -165,23 +169,6 @@ class ClientConformance:
         took = trial.duration if trial.duration is not None else trial.final_measurement.elapsed
         assert took is not None
         assert took >= 0
-
-    def test_a_submission_that_was_cut_off_is_made_once(
-        self, job: TuningJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """K4: the service has made the job, but nobody has noted where; the next call finds it."""
-        made: list[str] = []
-
-        def killed(_ledger: Ledger, _token: str, ref: str) -> None:
-            made.append(ref)
-            raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Ledger, "finish", killed)
-            with suppress(KeyboardInterrupt):
-                self.submit(job, tmp_path)
-        assert self.submit(job, tmp_path).ref == made[0]
-        assert self.submit(job, tmp_path).ref != made[0]
 
     def test_what_is_stopped_keeps_what_it_has(self, tmp_path: Path) -> None:
         """K5: a stopped job is stopped, and its finished trials stay."""
@@ -203,7 +190,10 @@ class ClientConformance:
         run = api.run(job, on=self.backend.name, settings=self.settings, tolerate=self.tolerate, workspace=tmp_path)
         assert run.best is not None
         assert any("('momentum', 'float')" in line or "('layers', 'int')" in line for line in run.logs(run.best.id))
-        assert [(one.ref, one.state) for one in api.runs(workspace=tmp_path)] == [(run.ref, RunState.SUCCEEDED)]
+        (listed,) = api.runs(workspace=tmp_path)
+        assert (listed.ref, listed.state, len(listed.trials)) == (run.ref, RunState.SUCCEEDED, len(run.trials))
+        assert listed.best is not None
+        assert (listed.best.id, listed.best.metrics) == (run.best.id, run.best.metrics)
         run.delete()
         with pytest.raises(RunNotFoundError):
             run.result  # noqa: B018 - it is read when it is asked for
@@ -211,17 +201,51 @@ class ClientConformance:
 
     def test_what_is_unknown_is_not_found(self, tmp_path: Path) -> None:
         """K8: a reference of no run is a RunNotFoundError, whatever is asked of it."""
-        run = api.attach(self.unknown, workspace=tmp_path)
-        for ask in (lambda: run.result, lambda: run.job, lambda: list(run.logs(1)), run.stop, run.delete):
+        asks: tuple[Callable[[Run], object], ...] = (
+            lambda run: run.result,
+            lambda run: run.job,
+            lambda run: list(run.logs(1)),
+            Run.stop,
+            Run.delete,
+        )
+        for ask in asks:
             with pytest.raises(RunNotFoundError):
-                ask()
+                ask(api.attach(self.unknown, workspace=tmp_path))
 
     def test_what_is_refused_is_not_sent(self, job: TuningJob, tmp_path: Path, requests: list[str]) -> None:
-        """K9: a job that the cloud would refuse is a JobError before anything is sent, or noted."""
+        """K9: a job that would be refused is a JobError before anything is sent, or noted."""
         with pytest.raises(JobError):
             self.submit(overlaid(job, self.refused), tmp_path)
         assert requests == []
         assert list(tmp_path.iterdir()) == []
+
+
+class ClientConformance(RunConformance):
+    """K. A job that is submitted to a cloud comes back as what it said, from anywhere, and once."""
+
+    page: ClassVar[int] = 100
+    """How many trials one call can read."""
+
+    def found(self, run: Run, workspace: Path) -> Run:
+        """The run as it is found from a workspace that knows nothing of it."""
+        return api.attach(run.ref, workspace=workspace.with_name("elsewhere"))
+
+    def test_a_submission_that_was_cut_off_is_made_once(
+        self, job: TuningJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """K4: the service has made the job, but nobody has noted where; the next call finds it."""
+        made: list[str] = []
+
+        def killed(_ledger: Ledger, _token: str, ref: str) -> None:
+            made.append(ref)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "finish", killed)
+            with suppress(KeyboardInterrupt):
+                self.submit(job, tmp_path)
+        assert self.submit(job, tmp_path).ref == made[0]
+        assert self.submit(job, tmp_path).ref != made[0]
 
     def test_a_refresh_costs_few_calls(self, tmp_path: Path, requests: list[str]) -> None:
         """K10: reading a run takes two calls at most besides one for each page of trials."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from tuneport.backends import retries
@@ -58,6 +58,8 @@ class SageMakerClient:
                 "SageMaker needs boto3", backend=BACKEND, hint="pip install 'tuneport[sagemaker]'"
             ) from error
         self._session = _translated(lambda: Session(profile=settings.profile))
+        data = _translated(lambda: self._session.get_config_variable("data_path"))
+        self._session.register_component("data_loader", _loader(data))
         self._region = settings.region
         self._service = self._connected(BACKEND)
         if _translated(self._session.get_credentials) is None:
@@ -201,6 +203,14 @@ class SageMakerClient:
     def _surely(self, method: str, request: Json, done: type[BackendError]) -> None:
         """Make a change that the service refuses with `done` when it is asked for again."""
         retries.read(_first_refusal(lambda: self._call(method, **request), done))
+
+
+@cache
+def _loader(data: str | None) -> Any:
+    """Reads botocore's descriptions of services, once for all connections: SageMaker's takes longer than a call."""
+    from botocore.loaders import create_loader  # noqa: PLC0415 - an extra
+
+    return create_loader(data)
 
 
 def _readable(what: str, pages: Iterator[Json]) -> Finding:
