@@ -31,6 +31,7 @@ Material: TypeAlias = Callable[[str], tuple[str, ...]]
 """For a backend's name: of what its documents say beyond our words, the places that matter when a job leaves."""
 
 _OURS = {FORM, SETTINGS, SPELLING, RESPONSE}
+_NO_MAPS = Maps()
 _MOST_LEVELS = 100
 _MOST_PROBLEMS = 100
 AnyCloud: TypeAlias = Cloud[Any]
@@ -232,7 +233,7 @@ def translate(
     home = capabilities.home
     if form in capabilities.without_machines:
         home = replace(home, cloud="", machine=".*")
-    relocated, moved = relocate(job, home, maps or Maps())
+    relocated, moved = relocate(job, home, maps or _NO_MAPS)
     there, moved = complete(relocated, settings, moved)
     request = translator.to_native(there, settings, form)
     verdicts = [*measured(there, request, form, translator, capabilities), *_needed(there, capabilities)]

@@ -109,7 +109,7 @@ def _moved_places(word: Any, at: Location, places: Places, home: Home, maps: Map
     """A word with what stands at these places of it at home."""
     for path, kind in places:
         pattern = getattr(home, kind)
-        if pattern == ANYTHING:
+        if pattern == ANYTHING or not getattr(word, path[0]):
             continue
 
         def move(value: str, where: Location, kind: str = kind, pattern: str = pattern) -> str | None:
@@ -142,7 +142,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _at_home(value: str, pattern: str) -> bool:
     """Whether a value may be the backend's own; of one that is partly a placeholder the rest tells."""
-    known = _PLACEHOLDER.sub("x1", value)
+    known = _PLACEHOLDER.sub("x1", value) if "{" in value else value
     return known == "x1" or re.fullmatch(pattern, known, re.DOTALL) is not None
 
 

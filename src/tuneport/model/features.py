@@ -222,15 +222,17 @@ def used(job: TuningJob) -> dict[Feature, list[str]]:
     return {feature: found[feature] for feature in sorted(found, key=_ranks().__getitem__)}
 
 
-def _fields_used(job: TuningJob) -> Iterator[tuple[Feature, str]]:
+def _fields_used(job: TuningJob) -> list[tuple[Feature, str]]:
+    found = []
     for owner, words in _owners().items():
         for here, word in words(job):
             values = word.__dict__
-            for feature, name, counts in _checks(owner, type(word)):
-                if name is None:
-                    yield feature, here
-                elif counts(values[name]):
-                    yield feature, f"{here}/{name}"
+            found += [
+                (feature, here if name is None else f"{here}/{name}")
+                for feature, name, counts in _checks(owner, type(word))
+                if name is None or counts(values[name])
+            ]
+    return found
 
 
 def _searched(job: TuningJob) -> Iterator[tuple[Feature, str]]:

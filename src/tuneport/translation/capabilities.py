@@ -28,9 +28,11 @@ class Fidelity(Enum):
     UNSUPPORTED = "unsupported"
     """It cannot be done; the job must be changed."""
 
+    def __init__(self, _: str) -> None:
+        self.rank = len(type(self).__members__)
+
     def __lt__(self, other: Fidelity) -> bool:
-        order = list(Fidelity)
-        return order.index(self) < order.index(other)
+        return self.rank < other.rank
 
 
 @dataclass(frozen=True, slots=True)

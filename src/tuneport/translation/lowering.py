@@ -95,12 +95,16 @@ def read_hints(text: str) -> dict[str, Hint] | None:
 
 def lower(parameters: Sequence[Parameter], vocabulary: Vocabulary) -> Lowered:
     """Say a space in a service's words. What cannot be said at all, such as a scale that it lacks, is left out."""
-    texts = {} if vocabulary.typed_choices else _texts_by_name(parameters)
+    said = vocabulary.conditions and not vocabulary.typed_choices and any(one.when is not None for one in parameters)
+    texts = _texts_by_name(parameters) if said else {}
     lowered = [_lowered(parameter, vocabulary) for parameter in parameters]
     made, hints = [], {}
     for parameter, name, (fields, hint) in zip(
         parameters, _names(parameters, lowered, vocabulary), lowered, strict=True
     ):
+        if not fields and name == parameter.name and parameter.when is None:
+            made.append(parameter)  # most stay what they are, and making one costs
+            continue
         if name != parameter.name:
             hint["name"] = parameter.name
         if (condition := parameter.when) is not None:
@@ -115,7 +119,7 @@ def lower(parameters: Sequence[Parameter], vocabulary: Vocabulary) -> Lowered:
 
 
 def _make(parameter: Parameter, fields: dict[str, Any]) -> Parameter:
-    """The parameter itself if it stays what it is: most do, and making one costs."""
+    """The parameter itself if it stays what it is."""
     kind = fields.pop("class", type(parameter))
     if kind is type(parameter) and all(getattr(parameter, name) == value for name, value in fields.items()):
         plain = parameter.when is None or "when" in fields
@@ -126,13 +130,11 @@ def _make(parameter: Parameter, fields: dict[str, Any]) -> Parameter:
 
 
 def _lowered(parameter: Parameter, vocabulary: Vocabulary) -> tuple[dict[str, Any], Hint]:
-    match parameter:
-        case Categorical():
-            return _lowered_choices(parameter, vocabulary)
-        case Discrete():
-            return _lowered_numbers(parameter, vocabulary)
-        case Int() | Float():
-            return _lowered_range(parameter, vocabulary)
+    if parameter.kind == "categorical":
+        return _lowered_choices(parameter, vocabulary)
+    if parameter.kind == "discrete":
+        return _lowered_numbers(parameter, vocabulary)
+    return _lowered_range(parameter, vocabulary)
 
 
 def _lowered_choices(parameter: Categorical, vocabulary: Vocabulary) -> tuple[dict[str, Any], Hint]:
@@ -152,17 +154,18 @@ def _lowered_numbers(parameter: Discrete, vocabulary: Vocabulary) -> tuple[dict[
 
 
 def _lowered_range(parameter: Float | Int, vocabulary: Vocabulary) -> tuple[dict[str, Any], Hint]:
-    whole = isinstance(parameter, Int)
+    whole = parameter.kind == "int"
     scales = vocabulary.int_scales if whole and vocabulary.ints else vocabulary.float_scales
+    scale: Scale = parameter.scale if parameter.scale in scales else "linear"
+    log = parameter.scale == "log" and scale != "log"
+    if parameter.step is None and not log and (not whole or vocabulary.ints):
+        return ({} if scale == parameter.scale else {"scale": scale}), {}
     hint: Hint = {"kind": parameter.kind, "range": [parameter.low, parameter.high]}
     if parameter.step is not None:
         hint["step"] = parameter.step
-    if parameter.scale == "log" and "log" not in scales:
+    if log:
         bounds = {"low": math.log10(parameter.low), "high": math.log10(parameter.high)}
         return {"class": Float, "scale": "linear", "step": None, **bounds}, hint | {"log": True}
-    scale: Scale = parameter.scale if parameter.scale in scales else "linear"
-    if parameter.step is None and (not whole or vocabulary.ints):
-        return ({} if scale == parameter.scale else {"scale": scale}), {}
     listed = _listed(parameter, vocabulary.listed_numbers)
     measured = parameter.scale if parameter.scale in vocabulary.list_scales else scale
     if listed is not None and measured in vocabulary.list_scales:
@@ -228,6 +231,10 @@ def _names(
     name, are the same. A logarithm gets another name, lest a trainer that knows nothing of hints takes it for the
     value.
     """
+    plain = [parameter.name for parameter in parameters]
+    logarithms = any("log" in hint for _, hint in lowered)
+    if vocabulary.names == ".*" and not logarithms and len(set(plain)) == len(plain):
+        return plain
     groups: dict[str, list[Hint]] = {}
     for parameter, (_, hint) in zip(parameters, lowered, strict=True):
         groups.setdefault(parameter.name, []).append(hint)

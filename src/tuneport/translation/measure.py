@@ -18,7 +18,7 @@ from tuneport.model.features import CATALOGUE, Feature, used
 from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Categorical
 from tuneport.model.word import Word, pointer
-from tuneport.translation.capabilities import Capabilities, Fidelity
+from tuneport.translation.capabilities import Capabilities, Fidelity, Support, exact
 from tuneport.translation.report import FieldReport
 
 Path = tuple[int | str, ...]
@@ -29,6 +29,7 @@ _INDEX = re.compile("[0-9]{1,9}")
 _PARAMETER = re.compile(r"/study/parameters/\d+")
 _NOTHING: Any = object()
 _PARAMETERS: Path = ("study", "parameters")
+_PLAIN = {str, int, float, bool}
 _ASIDE = {"native", "schema_version"}
 """Fields of a job that no translation is judged by: boxes have a report of their own."""
 
@@ -76,9 +77,11 @@ def _compared(a: Any, b: Any, path: Path, default: Any = None) -> Iterator[_Diff
         if not (a == b == default and default is not None):  # a float's default may be written as 0
             yield path, a, b, bool(b == default)
     elif issubclass(kind, Word):
+        its, others = a.__dict__, b.__dict__
         for name, usual in _fields(kind):
-            ours, theirs = getattr(a, name), getattr(b, name)
-            if ours is not theirs and (path or name not in _ASIDE):
+            ours, theirs = its[name], others[name]
+            plain = type(ours) in _PLAIN and type(ours) is type(theirs) and ours == theirs  # most are
+            if not plain and ours is not theirs and (path or name not in _ASIDE):
                 yield from _compared(ours, theirs, (*path, name), usual)
     elif kind is tuple:
         yield from _compared_items(a, b, path)
@@ -157,68 +160,79 @@ def judge(before: TuningJob, after: TuningJob, capabilities: Capabilities) -> li
         A report for every field that is not exactly kept, in the order of the job's fields.
     """
     uses = used(before)
-    declared = _declared(before, uses, capabilities)
-    verdicts = {}
-    told = set()
-    for change in compare(before, after):
-        place = _belongs(change.pointer, declared)
-        told.add(place)
-        verdicts[change.pointer] = _verdict(change, declared.get(place), uses)
-    verdicts = {place: report for place, report in declared.items() if place not in told} | verdicts
-    return [verdict for _, verdict in sorted(verdicts.items(), key=lambda item: _order(item[0]))]
+    declared = _declared(uses, capabilities)
+    changes = compare(before, after)
+    owners = [_belongs(change.pointer, declared) for change in changes]
+    verdicts = {place: _owned(before, place, *declared[place]) for place in declared.keys() - set(owners)}
+    for change, owner in zip(changes, owners, strict=True):
+        verdicts[change.pointer] = _verdict(change, declared.get(owner), uses)
+    return [verdicts[place] for place in sorted(verdicts, key=_order)]
+
+
+_RANKS: Mapping[str, int] = {name: rank for rank, name in enumerate(TuningJob.model_fields)}
 
 
 def _order(place: str) -> tuple[int, list[tuple[int, str]]]:
-    first = list(TuningJob.model_fields)
     parts = place.split("/")[1:]
-    rank = first.index(parts[0]) if parts and parts[0] in first else len(first)
+    rank = _RANKS.get(parts[0], len(_RANKS)) if parts else len(_RANKS)
     return rank, [(int(part), "") if _INDEX.fullmatch(part) else (-1, part) for part in parts]
 
 
-def _declared(job: TuningJob, uses: Uses, capabilities: Capabilities) -> dict[str, FieldReport]:
-    """What the backend says of itself, the worst for each place."""
-    found: dict[str, FieldReport] = {}
+_Declared = Mapping[str, tuple[Feature, Support]]
+"""What a backend says of itself, by the places where a job asks for it."""
+
+
+def _declared(uses: Uses, capabilities: Capabilities) -> _Declared:
+    """The worst for each place."""
+    found: dict[str, tuple[Feature, Support]] = {}
     for feature, pointers in uses.items():
         support = capabilities.support(feature)
         if support.fidelity is Fidelity.EXACT or feature is Feature.NATIVE:
             continue
         for place in pointers:
-            if place not in found or found[place].fidelity < support.fidelity:
-                before = _plain(_at(job, place))
-                note = support.note if support.instead is None else f"{support.note}; {support.instead}"
-                found[place] = _report(place, feature, support.fidelity, before, before, support.by, note)
+            if place not in found or found[place][1].fidelity < support.fidelity:
+                found[place] = feature, support
     return found
 
 
-def _belongs(place: str, declared: Mapping[str, FieldReport]) -> str:
+def _owned(job: TuningJob, place: str, feature: Feature, support: Support) -> FieldReport:
+    """What a backend owns up to, where nothing was measured."""
+    value = _plain(_at(job, place))
+    return _report(place, feature, support.fidelity, value, value, support)
+
+
+def _belongs(place: str, declared: _Declared) -> str:
     """The declared place that a change is in or, if all of something went lost, a declared part of it; else itself."""
-    within = [one for one in declared if f"{place}/".startswith(f"{one}/")]
-    parts = [one for one in declared if one.startswith(f"{place}/")] if not _PARAMETER.fullmatch(place) else []
+    within = [one for one in declared if _is_in(place, one)]
+    parts = [one for one in declared if _is_in(one, place)] if not within and not _PARAMETER.fullmatch(place) else []
     return max(within or parts, key=len, default=place)
 
 
-def _verdict(change: Change, declared: FieldReport | None, uses: Uses) -> FieldReport:
+def _is_in(place: str, other: str) -> bool:
+    """Whether a place is the other one or a part of it."""
+    return place.startswith(other) and place[len(other) : len(other) + 1] in {"", "/"}
+
+
+def _verdict(change: Change, declared: tuple[Feature, Support] | None, uses: Uses) -> FieldReport:
     measured = Fidelity.DROPPED if change.lost else Fidelity.APPROXIMATED
-    if declared is None:
-        feature = _feature(change.pointer, uses)
-        cosmetic = feature is not None and CATALOGUE[feature].weight == "cosmetic"
-        level = measured if not change.lost or cosmetic else Fidelity.UNSUPPORTED
-        note = "nothing there says this" if change.lost else "it comes back changed"
-        return _report(change.pointer, feature, level, change.before, change.after, None, note)
-    level = max(measured, declared.fidelity)
-    if change.lost and declared.fidelity is Fidelity.EMULATED:
+    feature, support = declared or (_feature(change.pointer, uses), _LOST if change.lost else _CHANGED)
+    level = max(measured, support.fidelity)
+    cosmetic = feature is not None and CATALOGUE[feature].weight == "cosmetic"
+    if change.lost and support.fidelity <= Fidelity.EMULATED and (declared is not None or not cosmetic):
         level = Fidelity.UNSUPPORTED
-    return declared.model_copy(
-        update={"pointer": change.pointer, "fidelity": level, "before": change.before, "after": change.after}
-    )
+    return _report(change.pointer, feature, level, change.before, change.after, support)
+
+
+_LOST, _CHANGED = exact("nothing there says this"), exact("it comes back changed")
 
 
 def _report(
-    place: str, feature: Feature | None, fidelity: Fidelity, before: Any, after: Any, by: str | None, note: str
+    place: str, feature: Feature | None, fidelity: Fidelity, before: Any, after: Any, support: Support
 ) -> FieldReport:
     """A report of values that are known to be plain; checking them again would take longer than all the rest."""
+    note = support.note if support.instead is None else f"{support.note}; {support.instead}"
     return FieldReport.model_construct(
-        pointer=place, feature=feature, fidelity=fidelity, before=before, after=after, by=by, note=note
+        pointer=place, feature=feature, fidelity=fidelity, before=before, after=after, by=support.by, note=note
     )
 
 
@@ -227,7 +241,7 @@ def _feature(place: str, uses: Uses) -> Feature | None:
     best: tuple[int, Feature | None] = (-1, None)
     for feature, pointers in uses.items():
         for one in pointers:
-            if (f"{place}/".startswith(f"{one}/") or f"{one}/".startswith(f"{place}/")) and len(one) > best[0]:
+            if len(one) > best[0] and (_is_in(place, one) or _is_in(one, place)):
                 best = len(one), feature
     return best[1]
 
@@ -236,10 +250,10 @@ def _at(job: TuningJob, place: str) -> Any:
     """What stands at a pointer of a job."""
     here: Any = job
     for part in place.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(here, Mapping):
+        name = part.replace("~1", "/").replace("~0", "~") if "~" in part else part
+        if isinstance(here, dict):
             here = here[name]
-        elif isinstance(here, Sequence) and not isinstance(here, str):
+        elif isinstance(here, (tuple, list)):
             here = here[int(name)]
         else:
             here = getattr(here, name)

@@ -482,7 +482,7 @@ NAMELESS = frozenset({"parts", "operator", "helm"})
 """Forms whose jobs are named by whoever submits them."""
 
 FORMS: Mapping[str, Form] = {
-    "request": _spelt(str),
+    "request": Form(_take_request, lambda request, _: dict(request)),
     "ack": Form(_take_ack, _put_ack),
     "describe": Form(_take_described, _put_described),
     "parts": Form(_take_parts, _put_parts),
