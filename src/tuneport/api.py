@@ -37,6 +37,7 @@ def check(
     on: str | None = None,
     settings: Mapping[str, Any] | None = None,
     base: Path | None = None,
+    drive: bool = False,
     workspace: str | Path | None = None,
 ) -> list[Problem]:
     """Everything that is wrong with a job, and all that stands in the way of running it there; empty if nothing does.
@@ -46,6 +47,7 @@ def check(
         on: the backend; None: the configured one.
         settings: of that backend, over the configured ones.
         base: directory that relative paths of the job mean; None: the current one.
+        drive: our own search is to drive its trials there; see `submit`.
         workspace: where it is to be recorded; None: the configured one.
 
     Raises:
@@ -54,9 +56,12 @@ def check(
     """
     _check_kind(job)
     name = on or load_config().on
+    if _is_driven(name, drive=drive):
+        from tuneport import driven  # noqa: PLC0415 - loads the engine, which clouds do not need
+
+        return driven.refusals(_valid(job), _names(name), settings, base or Path.cwd())
     if translating.has_documents(registry.load(name)):
-        valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
-        return translating.refusals(valid, name, settings=settings)
+        return translating.refusals(_valid(job), name, settings=settings)
     return here.problems(job, name, here.settings(name, settings, workspace), base)
 
 
@@ -64,6 +69,19 @@ def _check_kind(job: object) -> None:
     """A file's name, say, is no job; what is wrong inside of a mapping is told by validation."""
     if not isinstance(job, (TuningJob, Mapping)):
         raise JobError(f"must be a TuningJob (tuneport.files.read_job reads a file), not {type(job).__name__}")
+
+
+def _valid(job: TuningJob | Mapping[str, Any]) -> TuningJob:
+    return job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
+
+
+def _is_driven(name: str, *, drive: bool) -> bool:
+    """Whether our own search drives trials elsewhere; on this machine alone it does so anyway."""
+    return "," in name or (drive and name != LOCAL)
+
+
+def _names(on: str) -> list[str]:
+    return list(dict.fromkeys(one.strip() for one in on.split(",")))
 
 
 def submit(
@@ -74,6 +92,8 @@ def submit(
     base: Path | None = None,
     tolerate: str = "emulated",
     form: str | None = None,
+    drive: bool = False,
+    parallel: Mapping[str, int] | None = None,
     history: Sequence[History] = (),
     workspace: str | Path | None = None,
 ) -> Run:
@@ -81,11 +101,15 @@ def submit(
 
     Args:
         job: the job, or plain data that is one.
-        on: the backend, "local" unless configured otherwise.
-        settings: of that backend, over the configured ones; for local see LocalSettings.
+        on: the backend, "local" unless configured otherwise; of several, such as "vertex,local", each trial goes to the
+            first that has room.
+        settings: of that backend, over the configured ones; for local see LocalSettings. Of several, each by its name.
         base: directory that relative paths of the job mean; None: the current one.
         tolerate: the worst fidelity that may be lost on the way to a cloud; nothing is sent if the report holds worse.
         form: what kind of document a cloud gets.
+        drive: our own search drives the trials, each of which is one training job of the cloud: whatever its tuner
+            lacks. The run is one of this machine; it can be interrupted and resumed, and takes over what goes on there.
+        parallel: of a driven run, the most trials at once in some of its places.
         history: what earlier runs have found, beside those of `job.warm_start`, for a search that is ours.
         workspace: where the run is recorded; None: the configured one.
 
@@ -97,9 +121,12 @@ def submit(
     """
     _check_kind(job)
     name = on or load_config().on
-    if translating.has_documents(registry.load(name)):
+    if _is_driven(name, drive=drive):
+        client, made = _create_driven(job, name, settings, base, Fidelity(tolerate), parallel, history, workspace)
+    elif translating.has_documents(registry.load(name)):
         return _send(job, name, settings, Fidelity(tolerate), form, workspace)
-    client, made = _create(job, name, settings, base, history, workspace)
+    else:
+        client, made = _create(job, name, settings, base, history, workspace)
     client.detach(made, [sys.executable, "-c", _BEGIN, made, str(client.workspace)])
     return Run(client, made)
 
@@ -115,10 +142,39 @@ def _create(
     """Check everything, then record a run of this machine, which knows what earlier ones have found."""
 
     def known(valid: TuningJob) -> Sequence[Trial]:
-        earlier = [_history(one.run, valid, base, workspace) for one in valid.warm_start]
-        return fit([*history, *earlier], valid.study).trials
+        return _known(valid, base, history, workspace)
 
     return here.create(job, name, here.settings(name, settings, workspace), base, known)
+
+
+def _known(
+    job: TuningJob, base: Path | None, history: Sequence[History], workspace: str | Path | None
+) -> Sequence[Trial]:
+    """What earlier runs have found that means something to a job."""
+    earlier = [_history(one.run, job, base, workspace) for one in job.warm_start]
+    return fit([*history, *earlier], job.study).trials
+
+
+def _create_driven(
+    job: TuningJob | Mapping[str, Any],
+    name: str,
+    settings: Mapping[str, Any] | None,
+    base: Path | None,
+    tolerate: Fidelity,
+    parallel: Mapping[str, int] | None,
+    history: Sequence[History],
+    workspace: str | Path | None,
+) -> tuple[LocalClient, str]:
+    """Check everything, then record a run of this machine whose trials are elsewhere."""
+    from tuneport import driven  # noqa: PLC0415 - loads the engine, which clouds do not need
+
+    valid, names = _valid(job), _names(name)
+    places = driven.places(valid, names, settings, parallel, tolerate, base or Path.cwd())
+    if parallel and set(parallel) == set(names):
+        budget = valid.budget.changed(parallel_trials=sum(parallel.values()))
+        valid = valid.model_copy(update={"budget": budget})
+    earlier = _known(valid, base, history, workspace)
+    return here.create_driven(valid, places, workspace, base, earlier)
 
 
 def _history(name: str, job: TuningJob, base: Path | None, workspace: str | Path | None) -> History:
@@ -139,7 +195,7 @@ def _send(
     workspace: str | Path | None,
 ) -> Run:
     """Check everything, then submit the job to a cloud."""
-    valid = job if isinstance(job, TuningJob) else TuningJob.model_validate(dict(job))
+    valid = _valid(job)
     if problems := translating.refusals(valid, name, settings=settings):
         raise JobError.of(f"job '{valid.name}' cannot run on {name}", problems)
     translated = translating.to_submit(valid, name, settings=settings, form=form)
@@ -156,17 +212,21 @@ def run(
     base: Path | None = None,
     progress: Progress | None = None,
     tolerate: str = "emulated",
+    drive: bool = False,
+    parallel: Mapping[str, int] | None = None,
     workspace: str | Path | None = None,
 ) -> Run:
     """Run a job to its end. On this machine it is driven by this process; elsewhere it is submitted and waited for.
 
     Args:
         job: the job, or plain data that is one.
-        on: the backend, "local" unless configured otherwise.
-        settings: of that backend, over the configured ones; for local see LocalSettings.
+        on: the backend, or several, as in `submit`.
+        settings: of that backend, over the configured ones; for local see LocalSettings. Of several, each by its name.
         base: directory that relative paths of the job mean; None: the current one.
         progress: is called with the record as it grows, some ten times a second at most.
         tolerate: as in `submit`.
+        drive: as in `submit`.
+        parallel: as in `submit`.
         workspace: where the run is recorded; None: the configured one.
 
     Raises:
@@ -177,11 +237,14 @@ def run(
     """
     _check_kind(job)
     name = on or load_config().on
-    if translating.has_documents(registry.load(name)):
+    if _is_driven(name, drive=drive):
+        client, made = _create_driven(job, name, settings, base, Fidelity(tolerate), parallel, (), workspace)
+    elif translating.has_documents(registry.load(name)):
         sent = submit(job, on=name, settings=settings, tolerate=tolerate, workspace=workspace)
         sent.wait(progress=progress)
         return sent
-    client, made = _create(job, name, settings, base, (), workspace)
+    else:
+        client, made = _create(job, name, settings, base, (), workspace)
     client.drive(made, progress)
     return Run(client, made)
 

@@ -5,21 +5,27 @@ A driven run is a run of this machine's workspace, whose manifest says in which 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from tuneport import exchange, translating
 from tuneport.backends import registry
+from tuneport.backends.local.settings import LocalSettings
 from tuneport.backends.protocols import Drivable, Json
 from tuneport.config import load as load_config
+from tuneport.engine.devices import Pool, discover
 from tuneport.engine.executors.cloud import CloudExecutor, Documents
-from tuneport.engine.executors.protocols import Executor
+from tuneport.engine.executors.places import Place, PlacesExecutor
+from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.launch import TrialContext
-from tuneport.errors import BackendNotFoundError, JobError, Problem
+from tuneport.engine.preflight import local_problems
+from tuneport.errors import BackendNotFoundError, JobError, Problem, SettingsError
 from tuneport.exchange import Translated
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import Random
+from tuneport.model.trial_spec import Resources
 from tuneport.model.word import Word
 from tuneport.search.study import Study
 from tuneport.translation.capabilities import Fidelity, screen
@@ -27,41 +33,81 @@ from tuneport.translation.report import TranslationReport
 
 OURS = ("/study", "/budget", "/warm_start", "/trial/timeout", "/trial/retries", "/trial/metrics", "/trial/variants")
 """What the driver does itself, so that the cloud need not: search, limits, and reading metrics from output."""
+LOCAL = "local"
 PLACES = "places"
 """In a manifest: the places of a run's trials, in the order of preference."""
 
 
-def places(job: TuningJob, on: str, settings: Mapping[str, Any] | None, tolerate: Fidelity) -> list[Json]:
+def places(
+    job: TuningJob,
+    on: Sequence[str],
+    settings: Mapping[str, Any] | None,
+    parallel: Mapping[str, int] | None,
+    tolerate: Fidelity,
+    base: Path,
+) -> list[Json]:
     """Where a job's trials are to run, for the manifest of its run, once everything has been checked.
+
+    Args:
+        job: the job.
+        on: clouds, and "local", the most preferred one first.
+        settings: of the one place, or of several, each by its name; over the configured ones.
+        parallel: most trials at once in some of the places.
+        tolerate: the worst fidelity that may be lost of a trial.
+        base: directory that relative paths of the job mean.
 
     Raises:
         JobError: the job cannot run there.
         ToleranceError: its trials would lose more than is tolerated.
         BackendNotFoundError: there is no such cloud, or its trials cannot be driven.
+        SettingsError: settings, or numbers of trials, are for places that are not meant.
     """
-    backend = drivable(on)
-    if problems := refusals(job, on, settings):
-        raise JobError.of(f"trials of job '{job.name}' cannot run on {on}", problems)
-    chosen = translating.settings_of(backend, settings)
-    for example in _examples(job):
-        report = translating.translate(example, on, settings=chosen).report
-        TranslationReport(fields=tuple(one for one in report.fields if not _is_ours(one.pointer))).require(tolerate)
-    return [{"backend": on, "settings": chosen.model_dump(mode="json")}]
+    given = _by_place(on, settings)
+    rooms = dict(parallel or {})
+    if wrong := [one for one in (*given, *rooms) if one not in on] or [one for one, n in rooms.items() if n < 1]:
+        hint = f"trials are to run on {', '.join(on)}, at least one at a time"
+        raise SettingsError(f"'{wrong[0]}' is not to be used so", hint=hint)
+    if problems := refusals(job, on, settings, base):
+        raise JobError.of(f"trials of job '{job.name}' cannot run on {', '.join(on)}", problems)
+    made = []
+    for name in on:
+        chosen = _settings_of(name, given.get(name))
+        if name != LOCAL:
+            for example in _examples(job):
+                fields = translating.translate(example, name, settings=chosen).report.fields
+                TranslationReport(fields=tuple(one for one in fields if not _is_ours(one.pointer))).require(tolerate)
+        made.append({"name": name, "settings": chosen.model_dump(mode="json"), "parallel": rooms.get(name)})
+    return made
 
 
-def refusals(job: TuningJob, on: str, settings: Mapping[str, Any] | None = None) -> list[Problem]:
-    """Everything that stands in the way of driving a job's trials there; empty if nothing does.
+def _by_place(on: Sequence[str], settings: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return dict(settings or {}) if len(on) > 1 else {on[0]: settings}
+
+
+def _settings_of(name: str, given: Mapping[str, Any] | None) -> Word:
+    if name != LOCAL:
+        return translating.settings_of(drivable(name), given)
+    return load_config({LOCAL: dict(given or {})}).settings(registry.load(LOCAL))
+
+
+def refusals(job: TuningJob, on: Sequence[str], settings: Mapping[str, Any] | None, base: Path) -> list[Problem]:
+    """Everything that stands in the way of driving a job's trials in these places; empty if nothing does.
 
     Raises:
         BackendNotFoundError: there is no such cloud, or its trials cannot be driven.
         SettingsError: the settings are invalid.
     """
-    drivable(on)
-    found = [one for one in screen(job, registry.load("local").capabilities) if _is_ours(one.pointer)]
-    for one in _examples(job):
-        found += [
-            problem for problem in translating.refusals(one, on, settings=settings) if not _is_ours(problem.pointer)
-        ]
+    given = _by_place(on, settings)
+    lacking = screen(job, registry.load(LOCAL).capabilities)
+    found = [one for one in lacking if _is_ours(one.pointer)]
+    for name in on:
+        chosen = _settings_of(name, given.get(name))
+        if isinstance(chosen, LocalSettings):
+            found += [*lacking, *local_problems(job.trial, job.budget, base, discover(chosen.gpus))]
+            continue
+        for one in _examples(job):
+            refused = translating.refusals(one, name, settings=chosen)
+            found += [problem for problem in refused if not _is_ours(problem.pointer)]
     return list(dict.fromkeys(found))
 
 
@@ -83,16 +129,26 @@ def drivable(name: str) -> Drivable[Any]:
     return cast("Drivable[Any]", backend)
 
 
-def executor(run: str, manifest: Mapping[str, Any]) -> Executor:
-    """What starts a driven run's trials where its manifest says.
+def executor(run: str, job: TuningJob, manifest: Mapping[str, Any], note: Callable[[str], None]) -> PlacesExecutor:
+    """What starts a run's trials where its manifest says.
 
     Raises:
-        BackendError: there is no way there.
+        BackendError: there is no way to one of the places.
     """
-    (place,) = manifest[PLACES]
-    backend = drivable(place["backend"])
-    settings = backend.settings_type.model_validate(place["settings"])
-    return CloudExecutor(backend.jobs(settings, run), _documents(backend, settings))
+    listed = manifest[PLACES]
+    return PlacesExecutor([_place(one, run, job, note, alone=len(listed) == 1) for one in listed], note)
+
+
+def _place(said: Mapping[str, Any], run: str, job: TuningJob, note: Callable[[str], None], *, alone: bool) -> Place:
+    name, room = said["name"], said["parallel"]
+    if name == LOCAL:
+        local = LocalSettings.model_validate(said["settings"])
+        here = ProcessExecutor(registry.load(local.contract).launch, grace=local.grace, note=note)
+        return Place(name, here, Pool(discover(local.gpus), job.trial.resources), room)
+    backend = drivable(name)
+    settings = backend.settings_type.model_validate(said["settings"])
+    there = CloudExecutor(backend.jobs(settings, run), _documents(backend, settings), patient=alone)
+    return Place(name, there, Pool((), Resources()), room)
 
 
 def _documents(backend: Drivable[Any], settings: Word) -> Documents:
@@ -104,6 +160,17 @@ def _documents(backend: Drivable[Any], settings: Word) -> Documents:
 
 def _translated(backend: Drivable[Any], settings: Word, job: TuningJob) -> Translated:
     return exchange.translate(job, backend, settings, form=backend.training.form, maps=load_config().maps)
+
+
+def preview(job: TuningJob, on: str, settings: Mapping[str, Any] | None = None) -> Json:
+    """What a cloud would be sent for the first trial of a run, but for the values that its search will choose.
+
+    Raises:
+        BackendNotFoundError: there is no such cloud, or its trials cannot be driven.
+    """
+    backend, parameters = drivable(on), Study(job.study, seed=0).propose()
+    trial = TrialContext(job.under(parameters), "run-00000000", 1, 1, parameters, "", "", "python")
+    return _documents(backend, _settings_of(on, settings))(trial)
 
 
 # ---- jobs that search nothing ---------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from tuneport.translation.capabilities import screen
 
 if TYPE_CHECKING:
     from tuneport.backends.local.client import LocalClient
-    from tuneport.engine.executors.protocols import Executor
+    from tuneport.engine.executors.places import PlacesExecutor
 
 W = TypeVar("W", TrialSpec, Budget)
 
@@ -71,10 +71,10 @@ def _contract(name: str) -> LaunchContract:
     return contract
 
 
-def _elsewhere(run: str, manifest: Mapping[str, Any]) -> Executor:
+def _elsewhere(run: str, job: TuningJob, manifest: Mapping[str, Any], note: Callable[[str], None]) -> PlacesExecutor:
     from tuneport.driven import executor  # noqa: PLC0415 - most runs stay here
 
-    return executor(run, manifest)
+    return executor(run, job, manifest, note)
 
 
 def problems(job: TuningJob | Mapping[str, Any], on: str, chosen: LocalSettings, base: Path | None) -> list[Problem]:
@@ -140,6 +140,20 @@ def create(
     earlier = known(valid)
     client = opened(chosen, create=True)
     return client, client.create(valid, base or Path.cwd(), ProcessExecutor.name, version(), earlier)
+
+
+def create_driven(
+    job: TuningJob,
+    places: Sequence[Mapping[str, Any]],
+    workspace: str | Path | None,
+    base: Path | None,
+    earlier: Sequence[Trial],
+) -> tuple[LocalClient, str]:
+    """Record a new run whose trials are elsewhere, by places that `driven.places` has made."""
+    from tuneport.engine.executors.places import PlacesExecutor  # noqa: PLC0415 - see opened
+
+    client = opened(settings(LOCAL, workspace=workspace), create=True)
+    return client, client.create(job, base or Path.cwd(), PlacesExecutor.name, version(), earlier, places)
 
 
 def version() -> str:

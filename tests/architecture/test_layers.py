@@ -46,7 +46,18 @@ MAY_CALL_ON = {
     "tuning": {*EVERYTHING_BELOW, "handle", "here"},
     "api": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "driven", "here"},
     "migration": {*EVERYTHING_BELOW, "config", "translating", "handle", "api"},
-    "cli": {*EVERYTHING_BELOW, "config", "exchange", "remote", "translating", "handle", "api", "migration", "doctor"},
+    "cli": {
+        *EVERYTHING_BELOW,
+        "config",
+        "exchange",
+        "remote",
+        "translating",
+        "handle",
+        "driven",
+        "api",
+        "migration",
+        "doctor",
+    },
 }
 """Room to the rooms that it may import."""
 

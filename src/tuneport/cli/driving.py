@@ -9,10 +9,12 @@ import typer
 
 from tuneport.cli.options import (
     Contract,
+    Drive,
     Form,
     JobFile,
     Json,
     On,
+    Parallel,
     Quiet,
     Ref,
     Set,
@@ -20,6 +22,8 @@ from tuneport.cli.options import (
     Workspace,
     fidelity,
     named_settings,
+    of_places,
+    rooms,
 )
 from tuneport.cli.output import note, plain, say, say_json
 from tuneport.cli.reports import deliver
@@ -39,6 +43,7 @@ def check(
     contract: Contract = None,
     workspace: Workspace = None,
     settings: Set = None,
+    drive: Drive = False,
     live: Annotated[
         bool, typer.Option("--live", help="Also ask the cloud, by harmless reads, whether the way to it is free.")
     ] = False,
@@ -53,10 +58,10 @@ def check(
     from tuneport.cli.progress import most_trials
     from tuneport.search.space import Space
 
-    given = _settings(contract, settings)
-    checked, _ = _checked(job, on, given, workspace)
-    if live:
-        _check_way(on, given)
+    given = _settings(contract, settings, on)
+    checked, _ = _checked(job, on, given, workspace, drive=drive)
+    for name, its in _each_place(on, given) if live else ():
+        _check_way(name, its)
     plan = {
         "name": checked.name,
         "trials": most_trials(checked),
@@ -71,6 +76,13 @@ def check(
         say_json({"ok": True, **plan})
     else:
         say(_plan_text(checked, plan))
+
+
+def _each_place(on: str | None, settings: dict[str, Any]) -> list[tuple[str | None, dict[str, Any]]]:
+    """The clouds that are meant, with the settings of each."""
+    if on is None or "," not in on:
+        return [(on, settings)]
+    return [(name, settings.get(name, {})) for name in on.split(",") if name != "local"]
 
 
 def _check_way(on: str | None, settings: dict[str, Any]) -> None:
@@ -113,6 +125,8 @@ def run(
     contract: Contract = None,
     workspace: Workspace = None,
     settings: Set = None,
+    drive: Drive = False,
+    parallel: Parallel = None,
     tolerate: Tolerate = "emulated",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -127,12 +141,20 @@ def run(
     from tuneport import api
     from tuneport.cli.progress import most_trials
 
-    given = _settings(contract, settings)
+    given, most = _settings(contract, settings, on), rooms(parallel)
     limit = fidelity(tolerate).value
-    checked, base = _checked(job, on, given, workspace)
+    checked, base = _checked(job, on, given, workspace, drive=drive)
     return _drive(
         lambda observer: api.run(
-            checked, on=on, settings=given, base=base, progress=observer, tolerate=limit, workspace=workspace
+            checked,
+            on=on,
+            settings=given,
+            base=base,
+            progress=observer,
+            tolerate=limit,
+            drive=drive,
+            parallel=most,
+            workspace=workspace,
         ),
         most_trials(checked),
         None,
@@ -149,7 +171,10 @@ def submit(
     workspace: Workspace = None,
     settings: Set = None,
     form: Form = None,
+    drive: Drive = False,
+    parallel: Parallel = None,
     tolerate: Tolerate = "emulated",
+    *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what a cloud would be sent, and send nothing.")
     ] = False,
@@ -163,12 +188,25 @@ def submit(
     """
     from tuneport import api
 
-    given, limit = _settings(contract, settings), fidelity(tolerate)
-    checked, base = _checked(job, on, given, workspace)
+    given, limit, most = _settings(contract, settings, on), fidelity(tolerate), rooms(parallel)
+    checked, base = _checked(job, on, given, workspace, drive=drive)
+    if dry_run and (drive or (on and "," in on)):
+        from tuneport import driven
+
+        say_json({name: driven.preview(checked, name, its) for name, its in _each_place(on, given) if name})
+        return 0
     if dry_run:
         return _show(checked, on, given, form, limit, as_json)
     started = api.submit(
-        checked, on=on, settings=given, base=base, tolerate=limit.value, form=form, workspace=workspace
+        checked,
+        on=on,
+        settings=given,
+        base=base,
+        tolerate=limit.value,
+        form=form,
+        drive=drive,
+        parallel=most,
+        workspace=workspace,
     )
     if as_json:
         say_json(plain(started.result))
@@ -246,7 +284,9 @@ def _drive(
     return exit_status(result)
 
 
-def _checked(path: str, on: str | None, settings: dict[str, Any], workspace: Path | None) -> tuple[TuningJob, Path]:
+def _checked(
+    path: str, on: str | None, settings: dict[str, Any], workspace: Path | None, *, drive: bool
+) -> tuple[TuningJob, Path]:
     """The job of a file and the directory that its relative paths mean.
 
     Raises:
@@ -261,7 +301,7 @@ def _checked(path: str, on: str | None, settings: dict[str, Any], workspace: Pat
     data = job_data(document)
     base = (Path() if path == "-" else Path(path).parent).resolve()
     try:
-        problems = api.check(data, on=on, settings=settings, base=base, workspace=workspace)
+        problems = api.check(data, on=on, settings=settings, base=base, drive=drive, workspace=workspace)
     except JobError as error:
         problems = list(error.problems)
     if problems:
@@ -269,9 +309,10 @@ def _checked(path: str, on: str | None, settings: dict[str, Any], workspace: Pat
     return TuningJob.model_validate(data), base
 
 
-def _settings(contract: str | None, pairs: list[str] | None) -> dict[str, Any]:
-    """What the options say of the backend that is meant."""
-    return {} if contract is None and not pairs else {"contract": contract, **named_settings(pairs)}
+def _settings(contract: str | None, pairs: list[str] | None, on: str | None) -> dict[str, Any]:
+    """What the options say of the backend that is meant, or of each of several."""
+    of_contract = {} if contract is None else {"contract": contract}
+    return of_places({**of_contract, **named_settings(pairs)}, on)
 
 
 def _elsewhere(workspace: Path | None) -> str:

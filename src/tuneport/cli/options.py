@@ -22,7 +22,22 @@ Ref = Annotated[
         metavar="REF", help="Reference of a run, its id, or the beginning of just one id.", show_default=False
     ),
 ]
-On = Annotated[str | None, typer.Option("--on", metavar="BACKEND", help="Where to run it.", show_default="local")]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="BACKEND",
+        help="Where to run it; of several, A,B,C, trials go where room is.",
+        show_default="local",
+    ),
+]
+Drive = Annotated[
+    bool, typer.Option("--drive", help="Search here; each trial is one training job of the cloud, not of its tuner.")
+]
+Parallel = Annotated[
+    list[str] | None,
+    typer.Option(metavar="BACKEND=N", help="Most trials at once in one of several places; may be repeated."),
+]
 Contract = Annotated[
     str | None,
     typer.Option(
@@ -79,3 +94,35 @@ def named_settings(given: list[str] | None) -> dict[str, Any]:
             raise typer.BadParameter(f"must be NAME=VALUE, not {text!r}", param_hint="--set")
         pairs[name] = scalar(value)
     return pairs
+
+
+def of_places(settings: dict[str, Any], on: str | None) -> dict[str, Any]:
+    """Settings of several places, BACKEND.NAME=VALUE, each by its place; those of one place as they are.
+
+    Raises:
+        BadParameter: one says no place.
+    """
+    if on is None or "," not in on:
+        return settings
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        place, dot, inner = name.partition(".")
+        if not dot:
+            raise typer.BadParameter(f"with several places, say whose setting {name!r} is", param_hint="--set")
+        found.setdefault(place, {})[inner] = value
+    return found
+
+
+def rooms(given: list[str] | None) -> dict[str, int]:
+    """Numbers of trials as --parallel says them, BACKEND=N, also several with commas between them.
+
+    Raises:
+        BadParameter: one is not of that form.
+    """
+    found = {}
+    for text in [one for several in given or () for one in several.split(",")]:
+        name, _, count = text.partition("=")
+        if not name or not count.isdecimal():
+            raise typer.BadParameter(f"must be BACKEND=N, not {text!r}", param_hint="--parallel")
+        found[name.strip()] = int(count)
+    return found

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Any
+from typing import Any, Protocol
 
 from tuneport.errors import DeviceError
 from tuneport.model.trial_spec import Resources, size_text
@@ -57,6 +57,22 @@ class _Use:
     def fits(self, lease: Lease) -> bool:
         room = self.device.memory is None or self.memory + lease.memory <= self.device.memory
         return room and self.share + lease.share <= 1 + _ROUNDING
+
+
+class Leases(Protocol):
+    """What trials lease before they start."""
+
+    def lease(self) -> Lease | None:
+        """What one more trial gets; None while there is no room for it."""
+        ...
+
+    def retake(self, lease: Lease) -> None:
+        """Take back a lease that an earlier runner gave to a trial that still runs."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back."""
+        ...
 
 
 class Pool:

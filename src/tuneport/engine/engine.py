@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tuneport.engine.devices import Lease, Pool
+from tuneport.engine.devices import Lease, Leases
 from tuneport.engine.executors.protocols import Emitted, Executor, Exited
 from tuneport.engine.launch import Reported, TrialContext
 from tuneport.engine.record import COMPLETE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
@@ -57,7 +57,7 @@ class Engine:
         store: Store,
         record: Record,
         executor: Executor,
-        pool: Pool,
+        pool: Leases,
         *,
         base: str,
         python: str,

@@ -20,6 +20,7 @@ from tuneport.backends.local.settings import LocalSettings
 from tuneport.engine.devices import Pool, discover, processors
 from tuneport.engine.engine import Engine
 from tuneport.engine.executors.function import FunctionExecutor
+from tuneport.engine.executors.places import PlacesExecutor
 from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.executors.protocols import Executor
 from tuneport.engine.executors.warming import preload_problems
@@ -30,10 +31,10 @@ from tuneport.engine.store import RunRow, Store
 from tuneport.errors import ConflictError, EngineError, JobError, UnknownTrialError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult
-from tuneport.model.trial_spec import Resources
 
 Observer = Callable[[StudyResult], None]
-Elsewhere = Callable[[str, Mapping[str, Any]], Executor]
+Note = Callable[[str], None]
+Elsewhere = Callable[[str, TuningJob, Mapping[str, Any], Note], PlacesExecutor]
 NAME = "local"
 POLL = 0.1
 """Seconds between looks at the journal of a run that another process drives."""
@@ -52,7 +53,7 @@ class LocalClient:
         settings: of the local backend.
         contracts: from the name of a launch contract to the contract.
         create: make the workspace if it is not there.
-        elsewhere: the executor of a run whose trials are not on this machine, by its id and its manifest.
+        elsewhere: starts the trials of a run that are not on this machine alone, by its id, job and manifest.
     """
 
     def __init__(
@@ -164,8 +165,8 @@ class LocalClient:
     ) -> tuple[Engine, Executor]:
         manifest = row.manifest
         notes: deque[str] = deque()
-        away = self._away(row)
-        pool = Pool((), Resources()) if away else Pool(discover(manifest["gpus"]), record.job.trial.resources)
+        away = self._away(row, record.job, notes.append)
+        pool = away or Pool(discover(manifest["gpus"]), record.job.trial.resources)
         executor: Executor = away or (
             FunctionExecutor(function or _no_function)
             if manifest["executor"] == FunctionExecutor.name
@@ -184,13 +185,13 @@ class LocalClient:
         )
         return engine, executor
 
-    def _away(self, row: RunRow) -> Executor | None:
+    def _away(self, row: RunRow, job: TuningJob, note: Note) -> PlacesExecutor | None:
         """What starts the trials of a run elsewhere; None for one of this machine alone."""
         if "places" not in row.manifest:
             return None
         if self._elsewhere is None:
             raise ConflictError(f"trials of run {row.id} are not on this machine", backend=NAME)
-        return self._elsewhere(row.id, row.manifest)
+        return self._elsewhere(row.id, job, row.manifest, note)
 
     def detach(self, run: str, argv: Sequence[str]) -> None:
         """Start the process that is to drive a run, in the background; it outlives this one."""
