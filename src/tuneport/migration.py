@@ -160,12 +160,13 @@ def _settled(run: Run, target: str, settings: Mapping[str, Any] | None) -> Mappi
     )
 
 
-def whole(run: Run, *, workspace: str | Path | None = None) -> StudyResult:
+def whole(result: StudyResult, *, workspace: str | Path | None = None) -> StudyResult:
     """The record of a run together with that of the runs that it goes on with, each trial once.
 
-    Trials are numbered from 1 in the order of the runs; those of earlier runs have a link `run` to theirs.
+    Trials are numbered from 1 in the order of the runs; those of earlier runs have links `run` and `trial` to what they
+    are.
     """
-    result, origin = run.result, origin_of(run, workspace=workspace)
+    origin = origin_of(result.ref, workspace=workspace)
     if origin is None:
         return result
     inherited = [one.model_copy(update={"id": number}) for number, one in enumerate(origin.trials, 1)]
@@ -173,15 +174,15 @@ def whole(run: Run, *, workspace: str | Path | None = None) -> StudyResult:
     return result.model_copy(update={"trials": (*inherited, *own)})
 
 
-def origin_of(run: Run, *, workspace: str | Path | None = None) -> History | None:
+def origin_of(ref: str, *, workspace: str | Path | None = None) -> History | None:
     """What a run goes on with; None if it began by itself, or was moved from another machine."""
-    return api.ledger(workspace).origin(run.ref)
+    return api.ledger(workspace).origin(ref)
 
 
 def _prepared(run: Run, house: House, max_trials: int | None) -> Moved:
     """What is left of a run, in words of the house. Nothing is sent."""
     job, result = run.job, run.result
-    record = whole(run, workspace=house.workspace)
+    record = whole(result, workspace=house.workspace)
     found = history_of(job, record).changed(trials=[_linked(one, run.ref) for one in record.trials if _counts(one)])
     left = _left(job, result, max_trials)
     used = fit([found], left.study)
@@ -193,7 +194,10 @@ def _prepared(run: Run, house: House, max_trials: int | None) -> Moved:
 
 
 def _linked(trial: Trial, ref: str) -> Trial:
-    return trial if "run" in trial.links else trial.model_copy(update={"links": {**trial.links, "run": ref}})
+    """A trial that says whose it is; one that was inherited says so already."""
+    if "run" in trial.links:
+        return trial
+    return trial.model_copy(update={"links": {"trial": str(trial.id), **trial.links, "run": ref}})
 
 
 def _counts(trial: Trial) -> bool:

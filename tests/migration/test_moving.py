@@ -1,12 +1,14 @@
 """Runs move between all houses: half of the budget here, the rest there, and nothing of the record is lost."""
 
+import json
 import sys
 
 import pytest
 
 import tuneport as tp
+from tuneport.cli import app
 from tuneport.errors import JobError, TuneportError
-from tuneport.files.histories import write_history
+from tuneport.files.histories import read_history, write_history
 from tuneport.migration import origin_of, whole
 from tuneport.model.history import history_of
 from tuneport.model.results import RunState
@@ -81,7 +83,7 @@ def test_nothing_is_lost_between_any_two_houses(houses, source):
         moved = tp.migrate(run, to=target, settings=SETTINGS[target], submit=True, tolerate="approximated").run
         moved.wait(60)
         assert moved.state is RunState.SUCCEEDED, moved.result.message
-        record = whole(moved)
+        record = whole(moved.result)
         assert len(record.trials) == TRIALS
         assert [one.id for one in record.trials] == list(range(1, TRIALS + 1))
         carried = [one for one in record.trials if one.links.get("run") == run.ref]
@@ -94,7 +96,7 @@ def test_nothing_is_lost_between_any_two_houses(houses, source):
                 "bias": bool,
             }
         assert record.best.metrics["loss"] <= min(one.metrics["loss"] for one in done.values())
-        assert origin_of(moved).source == run.ref
+        assert origin_of(moved.ref).source == run.ref
 
 
 def test_a_run_that_goes_on_is_stopped_first_if_asked_to(houses):
@@ -128,7 +130,7 @@ def test_a_chain_of_runs_has_every_trial_once(houses):
     second.run.wait(60)
     third = tp.migrate(second.run, to="local", submit=True, max_trials=1).run
     third.wait(60)
-    record = whole(third)
+    record = whole(third.result)
     assert [one.links.get("run") for one in record.trials] == [
         *[first.ref for one in first.trials if one.final_measurement],
         second.run.ref,
@@ -150,7 +152,7 @@ def test_a_seed_does_not_propose_the_same_points_again(houses):
     run = tp.run(seeded, on="local")
     again = tp.migrate(run, to="local", submit=True, max_trials=2).run
     again.wait(60)
-    points = [tuple(one.parameters.values()) for one in whole(again).trials]
+    points = [tuple(one.parameters.values()) for one in whole(again.result).trials]
     assert len(set(points)) == 4
 
 
@@ -190,3 +192,26 @@ def test_warm_start_reads_runs_and_files(houses, tmp_path):
     assert again.trials[0].parameters == run.best.parameters
     with pytest.raises(TuneportError, match=r"none\.jsonl"):
         tp.run(warm.changed(warm_start=[{"run": "none.jsonl"}]), on="local")
+
+
+def test_on_the_command_line(houses, capsys, tmp_path):
+    run = half_way("local")
+    done = sum(one.final_measurement is not None for one in run.trials)
+    settings = [f"--set={name}={value}" for name, value in SETTINGS["vertex"].items()]
+    to_vertex = ["migrate", run.ref, "--to", "vertex", *settings, "--tolerate", "approximated"]
+    assert app._status([*to_vertex, "-o", "vertex.json"]) == 0
+    assert f"{done} of {done} earlier trials are used, not told to the search there" in capsys.readouterr().err
+    assert json.loads((tmp_path / "vertex.json").read_text())["maxTrialCount"] == TRIALS - done
+    assert app._status([*to_vertex, "--submit"]) == 0
+    ref = capsys.readouterr().out.strip()
+    assert app._status(["follow", ref, "-q"]) == 0
+    capsys.readouterr()
+    assert app._status(["status", ref]) == 0
+    assert f"goes on with {run.ref}: {done} trials" in capsys.readouterr().out
+    assert app._status(["trials", ref, "--all", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == TRIALS
+    assert app._status(["trials", ref, "--export", "all.jsonl"]) == 0
+    assert len(read_history("all.jsonl").trials) == TRIALS
+    assert app._status(["best", ref, "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)["final_measurement"]["metrics"]["loss"]
+    assert best <= min(one.metrics["loss"] for one in run.trials if one.metrics)

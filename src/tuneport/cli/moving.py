@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneport.cli.options import Form, JobFile, Json, Out, Set, Tolerate, fidelity, named_settings
-from tuneport.cli.output import note, say, say_json
+from tuneport.cli.options import Form, JobFile, Json, Out, Set, Tolerate, Workspace, fidelity, named_settings
+from tuneport.cli.output import note, plain, say, say_json
 from tuneport.cli.reports import deliver, report_text, reported, value_text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tuneport.model.job import TuningJob
+    from tuneport.translation.report import FieldReport
 
 Native = Annotated[
     str,
@@ -20,7 +23,7 @@ Native = Annotated[
     ),
 ]
 To = Annotated[str, typer.Option("--to", metavar="BACKEND", help="The cloud to say it to.", show_default=False)]
-From = Annotated[str, typer.Option("--from", metavar="BACKEND", help="The cloud that says it.", show_default=False)]
+Whose = Annotated[str | None, typer.Option("--from", metavar="BACKEND", help="The cloud whose document it is.")]
 AnyFile = Annotated[
     str, typer.Argument(metavar="FILE", help="A job, or a cloud's own document; BACKEND:FILE says whose it is.")
 ]
@@ -50,16 +53,25 @@ def translate(
     return deliver(made.payload, made.form, made.report, limit, output, as_json)
 
 
-def import_(file: Native, source: From, output: Out = None, as_json: Json = False) -> None:
-    """Read a cloud's own document into a job file.
+def import_(file: Native, source: Whose = None, output: Out = None, as_json: Json = False) -> None:
+    """Read a cloud's own document, or trials that others recorded.
 
-    What the model has no word for is kept in the job's box, so that nothing is lost on the way back.
+    A document becomes a job file, trials become a history that warm_start takes. What the model has no word for is kept in the job's box, so that nothing is lost on the way back.
+    Trials come from tables (.csv), from files of our own (.jsonl) and from studies of Optuna (optuna:STORAGE#STUDY).
 
     Example: tuneport import request.json --from sagemaker -o job.yaml
+
+    Example: tuneport import optuna:sqlite:///tuning.db#digits -o earlier.jsonl
     """
     from tuneport import translating
     from tuneport.files import write_job
+    from tuneport.files.histories import is_history
 
+    if is_history(file):
+        _import_trials(file, output, as_json)
+        return
+    if source is None:
+        raise typer.BadParameter("whose document is it? vertex, sagemaker or modelarts", param_hint="--from")
     made = translating.import_job(_document(file), source)
     if as_json:
         report = made.report.model_dump(mode="json")
@@ -77,28 +89,95 @@ def import_(file: Native, source: From, output: Out = None, as_json: Json = Fals
         note("\n".join(["kept as they are, for this cloud only:", *(f"  {place}" for place in made.boxed)]))
 
 
+def _import_trials(file: str, output: Path | None, as_json: bool) -> None:
+    from tuneport.files.histories import read_history, write_history
+
+    history = read_history(file)
+    text = write_history(history, output)
+    if as_json:
+        say_json(plain(history))
+    elif output is None:
+        say(text.rstrip())
+    note(f"{len(history.trials)} trials of {history.source}")
+
+
 def migrate(
-    file: Native,
-    source: From,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|REF",
+            help="With --from, a cloud's own document; else the reference of a run.",
+            show_default=False,
+        ),
+    ],
     to: To,
+    *,
+    source: Whose = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Start what is left of the run there.")] = False,
+    stop_source: Annotated[
+        bool, typer.Option("--stop-source", help="Stop the run first, and wait for its end.")
+    ] = False,
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Draw ranges in around the best, where the search there cannot be told.")
+    ] = False,
+    trials: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Trials to run there.", show_default="what is left")
+    ] = None,
     form: Form = None,
-    tolerate: Tolerate = "approximated",
+    tolerate: Annotated[
+        str | None, typer.Option(metavar="FIDELITY", help="As of translate or, with --submit, of submit.")
+    ] = None,
     settings: Set = None,
+    workspace: Workspace = None,
     output: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Print one cloud's document in another cloud's words.
+    """Move a job, or a run with all it has found, to another backend.
 
     A report of all that changes or stays behind goes to standard error.
+    Of a run, what is left of its budget moves, and all trials stay in its record, whether the search there can be told
+    of them or not.
     Where things are on the other cloud is said in tuneport.toml, under [map.uri], [map.image] and [map.machine].
 
     Example: tuneport migrate request.json --from sagemaker --to vertex
-    """
-    from tuneport import translating
 
-    limit = fidelity(tolerate)
-    made = translating.migrate(_document(file), source, to, settings=named_settings(settings), form=form)
-    return deliver(made.payload, made.form, made.report, limit, output, as_json)
+    Example: tuneport migrate sagemaker:eu-west-1/digits-7f3a --to local --submit --stop-source
+    """
+    from tuneport import migration
+
+    if source is not None and (submit or stop_source):
+        raise typer.BadParameter("a document is no run; import it and submit the job", param_hint="--submit")
+    limit = fidelity(tolerate or ("emulated" if submit else "approximated"))
+    made = migration.migrate(
+        _document(what) if source is not None else what,
+        source,
+        to,
+        submit=submit,
+        stop_source=stop_source,
+        max_trials=trials,
+        settings=named_settings(settings),
+        form=form,
+        workspace=workspace,
+        shrink=shrink,
+        tolerate=limit.value,
+    )
+    told = None if made.knowledge is None else plain(made.knowledge)
+    if made.knowledge is not None:
+        note(_knowledge_text(made.knowledge))
+    if made.run is None:
+        return deliver(made.payload, made.form, made.report, limit, output, as_json)
+    if as_json:
+        say_json(plain(made.run.result) | {"report": reported(made.report), "knowledge": told})
+        return 0
+    say(made.run.ref)
+    note(report_text(made.report))
+    return 0
+
+
+def _knowledge_text(told: FieldReport) -> str:
+    """What of earlier trials the search there is told."""
+    how = f"told to the search there by {told.by}" if told.by else "not told to the search there"
+    return f"{told.after}, {how}" + (f": {told.note}" if told.note else "")
 
 
 def plan(

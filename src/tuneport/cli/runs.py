@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,10 +56,12 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
 
     Example: tuneport status digits-7f3a
     """
-    from tuneport.cli.words import best_text, headline, moment, tally
+    from tuneport import migration
+    from tuneport.cli.words import best_text, chain, headline, moment, tally
 
     handle = _attach(ref, workspace)
     result = handle.result
+    record = migration.whole(result, workspace=workspace)
     if as_json:
         say_json(plain(result))
     else:
@@ -69,7 +72,8 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
                     headline(result),
                     times,
                     tally(result),
-                    best_text(result),
+                    *chain(record),
+                    best_text(record),
                     *(f"{name}: {place}" for name, place in result.links.items()),
                     *([f"kept in {handle.folder}"] if handle.folder else []),
                 ]
@@ -111,11 +115,34 @@ def follow(
     return exit_status(result)
 
 
-def trials(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None:
-    """List all trials of a run. With --json they come with everything that they reported."""
-    from tuneport.cli.words import trial_table
+def trials(
+    ref: Ref,
+    chain: Annotated[bool, typer.Option("--all", help="Those of the runs that it goes on with, too.")] = False,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write them all as a history (.jsonl), which warm_start takes.")
+    ] = None,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """List the trials of a run.
 
-    result = _attach(ref, workspace).result
+    With --json they come with everything that they reported.
+
+    Example: tuneport trials digits-7f3a --export earlier.jsonl
+    """
+    from tuneport import migration
+    from tuneport.cli.words import trial_table
+    from tuneport.files.histories import write_history
+    from tuneport.model.history import history_of
+
+    handle = _attach(ref, workspace)
+    result = handle.result
+    if chain or export is not None:
+        result = migration.whole(result, workspace=workspace)
+    if export is not None:
+        write_history(history_of(handle.job, result), export)
+        note(f"{len(result.trials)} trials are in {export}")
+        return
     if as_json:
         say_json([plain(trial) for trial in result.trials])
     else:
@@ -125,14 +152,16 @@ def trials(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
 def best(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> int:
     """Show the best trial and its parameters.
 
+    Trials of the runs that this one goes on with count as well.
     The exit status is 9 if no trial has a result.
 
     Example: tuneport best digits-7f3a --json
     """
+    from tuneport import migration
     from tuneport.cli.output import say_error
     from tuneport.cli.words import best_text, tally
 
-    result = _attach(ref, workspace).result
+    result = migration.whole(_attach(ref, workspace).result, workspace=workspace)
     if result.best is None:
         message = f"run {result.ref} has no result; {tally(result)}"
         if as_json:

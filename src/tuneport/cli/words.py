@@ -82,7 +82,8 @@ def trial_table(trials: Sequence[Trial]) -> str:
     parameters = _names(trial.parameters for trial in trials)
     reports = any(len(trial.measurements) > 1 for trial in trials)
     failed = any(trial.failure for trial in trials)
-    optional = [name for name, present in (("reports", reports), ("why", failed)) if present]
+    moved = any("run" in trial.links for trial in trials)
+    optional = [name for name, present in (("reports", reports), ("why", failed), ("run", moved)) if present]
     rows = [["trial", "state", *metrics, *parameters, "seconds", *optional]]
     rows += [
         [
@@ -93,6 +94,7 @@ def trial_table(trials: Sequence[Trial]) -> str:
             "" if trial.duration is None else f"{trial.duration:.1f}",
             *([str(len(trial.measurements))] if reports else []),
             *([trial.failure.kind.value if trial.failure else ""] if failed else []),
+            *([trial.links.get("run", "")] if moved else []),
         ]
         for trial in trials
     ]
@@ -122,7 +124,8 @@ def best_text(result: StudyResult) -> str:
     if best is None:
         return "no trial has a result"
     others = [f"{name} {number(value)}" for name, value in best.metrics.items() if name != result.objectives[0].metric]
-    title = ", ".join([f"best: trial {best.id}", metric(best, result.objectives[0]), *others])
+    whose = f"trial {best.links['trial']} of {best.links['run']}" if "run" in best.links else f"trial {best.id}"
+    title = ", ".join([f"best: {whose}", metric(best, result.objectives[0]), *others])
     width = max(map(len, best.parameters), default=0)
     return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in best.parameters.items())])
 
@@ -132,6 +135,12 @@ def headline(result: StudyResult) -> str:
     state, message = result.state.value, result.message
     said = message if message.startswith(state) else ", ".join(filter(None, (state, message)))
     return f"{result.ref}: {said}"
+
+
+def chain(result: StudyResult) -> list[str]:
+    """The runs that a run goes on with, a line each, in their order."""
+    counts = Counter(trial.links["run"] for trial in result.trials if "run" in trial.links)
+    return [f"goes on with {ref}: {count} trials" for ref, count in counts.items()]
 
 
 def tally(result: StudyResult) -> str:
