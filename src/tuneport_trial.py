@@ -57,6 +57,8 @@ _MARK = ""
 """The key under which hints say their version; it tells them from types, since no parameter is called so."""
 _SAGEMAKER_HINTS = ("sagemaker_tuneport_space", "tuneport_space")
 """Hyperparameters that bring hints on SageMaker, where variables are limited to 512 characters."""
+_MODELARTS_HINTS = "tuneport_space"
+"""The flag that brings hints on ModelArts where a stored algorithm, which has no variables, is run."""
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
@@ -144,11 +146,14 @@ class _NoHost:
         self.flags = _flags(sys.argv[1:])
 
     def params(self) -> dict[str, Any]:
-        space = _json_variable("TUNEPORT_SPACE")
+        space = self._space()
         if _MARK in space:
             return _restored(self.flags, space, lambda name, text: _typed(name, text, None))
         names = [name for name in self.flags if not space or name in space]
         return {name: _typed(name, self.flags[name], space.get(name)) for name in names}
+
+    def _space(self) -> dict[str, Any]:
+        return _json_variable("TUNEPORT_SPACE")
 
     def objective(self) -> str:
         return os.environ.get("TUNEPORT_OBJECTIVE") or "objective"
@@ -294,7 +299,7 @@ class _SageMaker(_NoHost):
         for name in _SAGEMAKER_HINTS:
             if name in self.hyperparameters:
                 return _json_object("hyperparameter " + name, self.hyperparameters[name])
-        return _json_variable("TUNEPORT_SPACE")
+        return super()._space()
 
     def objective(self) -> str:
         return self.hyperparameters.get("_tuning_objective_metric") or super().objective()
@@ -318,6 +323,18 @@ class _ModelArts(_NoHost):
     """ModelArts: flags in, printed lines out; inputs and the output `train_url` are flags or variables."""
 
     name = "modelarts"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hints = self.flags.pop(_MODELARTS_HINTS, None)
+
+    def _space(self) -> dict[str, Any]:
+        if self.hints is None:
+            return super()._space()
+        import base64  # noqa: PLC0415 - no other host needs it
+
+        text = base64.urlsafe_b64decode(self.hints + "==").decode()
+        return _json_object("flag --" + _MODELARTS_HINTS, text)
 
     def checkpoint_dir(self) -> str:
         return self._output("checkpoints") or super().checkpoint_dir()

@@ -1,6 +1,7 @@
 """The trainer's side: what it reads and writes on each host, and what it asks of the Python that it runs in."""
 
 import ast
+import base64
 import contextlib
 import io
 import json
@@ -431,6 +432,17 @@ def test_modelarts_places_are_flags_or_variables(monkeypatch, tmp_path):
     assert trial.checkpoint_dir() == f"{tmp_path}/variable/checkpoints"
     monkeypatch.delenv("train_url")
     assert trial.checkpoint_dir() == f"{tmp_path}/checkpoints"
+
+
+def test_hints_of_a_stored_algorithm_of_modelarts_are_a_flag(monkeypatch):
+    monkeypatch.setenv("MA_JOB_DIR", "/home/ma-user/modelarts/user-job-dir")
+    monkeypatch.setenv("TUNEPORT_SPACE", json.dumps({"": 1, "x": {"kind": "int", "range": [1, 9]}}))
+    hints = json.dumps({"": 1, "log10_lr": {"kind": "float", "log": True, "name": "lr", "range": [0.001, 10]}})
+    packed = base64.urlsafe_b64encode(hints.encode()).decode().rstrip("=")
+    argv(monkeypatch, f"--tuneport_space={packed}", "--log10_lr=-2.0", "--x=3.0")
+    assert trial.params() == {"lr": 0.01, "x": 3.0}
+    argv(monkeypatch, "--x=3.0")
+    assert trial.params() == {"x": 3}
 
 
 # Being asked to end

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import time
 
 import pytest
@@ -544,6 +545,72 @@ def test_a_stored_algorithm_declares_what_its_jobs_are_to_say():
     assert [(channel.name, channel.uri, channel.told_by) for channel in read.trial.inputs] == [("in", "${in}", "flag")]
     assert (read.trial.output.uri, read.trial.output.description) == ("${train_url}", "weights")
     assert read.trial.parameters == {"epochs": 5}
+
+
+@pytest.mark.parametrize(
+    ("resources", "native", "least"),
+    [
+        ({}, {}, {}),
+        ({"cpus": 8, "machine": "modelarts.vm.cpu.8u"}, {}, {}),
+        ({"replicas": 4}, {"host_distributed_mode": "multiple"}, {"replicas": 2}),
+        (
+            {"gpus": 1},
+            {"host_distributed_mode": "singular", "device_distributed_mode": "singular", "flavor_type": "GPU"},
+            {"gpus": 1},
+        ),
+        (
+            {"gpus": 8, "gpu_type": "ascend-910b", "replicas": 2},
+            {"host_distributed_mode": "multiple", "device_distributed_mode": "multiple", "flavor_type": "Ascend"},
+            {"gpus": 2, "gpu_type": "ascend", "replicas": 2},
+        ),
+    ],
+)
+def test_a_stored_algorithm_says_what_machines_must_have(resources, native, least):
+    one = job(trial__resources=resources)
+    asked = said(one, "algorithm").get("resource_requirements", [])
+    assert {item["key"]: item["values"] for item in asked} == {key: [value] for key, value in native.items()}
+    assert {item["operator"] for item in asked} <= {"in"}
+    assert back(one, "algorithm").trial.resources == job(trial__resources=least).trial.resources
+
+
+@pytest.mark.parametrize(
+    ("requirements", "boxed"),
+    [
+        ({"flavor_type": ["CPU"]}, ["0"] * 3),
+        ({"flavor_type": ["Ascend", "CPU"], "host_distributed_mode": ["multiple"]}, ["flavor_type"] * 4),
+        ({"flavor_type": ["GPU"]}, ["host_distributed_mode", "device_distributed_mode"]),
+        ({"cpu_arch": ["arm"], "host_distributed_mode": ["multiple"]}, ["cpu_arch"] * 3),
+    ],
+)
+def test_what_else_machines_must_have_is_kept(requirements, boxed):
+    asked = [{"key": key, "values": values, "operator": "in"} for key, values in requirements.items()]
+    document = {**ALGORITHM, "resource_requirements": asked}
+    imported = exchange.read(document, BACKEND)
+    assert [place.split("/")[2].strip("[]") for place in imported.boxed] == boxed
+    made = exchange.translate(imported.job, BACKEND, imported.settings, form=imported.form)
+    assert made.payload == document
+    assert sorted(made.plain["resource_requirements"], key=str) == sorted(asked, key=str)
+
+
+def test_a_stored_algorithm_has_hints_as_a_flag_that_no_shell_changes():
+    parameters = [
+        {"name": "lr", "kind": "float", "low": 1e-05, "high": 0.1, "scale": "log"},
+        {"name": "n", "kind": "int", "low": 1, "high": 9, "when": {"parameter": "opt", "values": ["a b", "é"]}},
+        {"name": "opt", "kind": "categorical", "choices": ["a b", "é", "'"]},
+    ]
+    one = job(study__parameters=parameters, trial__parameters={"epochs": 5})
+    *_, hints, epochs = said(one, "algorithm")["job_config"]["parameters"]
+    assert (epochs["name"], hints["name"], hints["constraint"]) == ("epochs", "tuneport_space", {"type": "String"})
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", hints["value"])
+    read = back(one, "algorithm")
+    assert (read.study.parameters, read.trial.parameters) == (one.study.parameters, {"epochs": 5})
+
+
+@pytest.mark.parametrize("value", ["5", "e30", "not base64!", "_w", "${hints}"])
+def test_a_parameter_of_the_users_own_is_left_alone(value):
+    one = job(trial__parameters={"tuneport_space": value})
+    assert back(one, "algorithm").trial.parameters.keys() == {"tuneport_space"}
+    assert said(back(one, "algorithm"), "algorithm") == said(one, "algorithm")
 
 
 def test_what_a_job_is_called_and_filed_under():

@@ -61,6 +61,45 @@ _POOLS_NETWORK = unsupported(
 _FLAVOR = "by the machine type that has it"
 _SHARED = "the job's machines are shared by its trials"
 
+_MACHINES = (F.RESOURCES_GPU_TYPE, F.RESOURCES_GPU_MEMORY, F.RESOURCES_MEMORY, F.RESOURCES_DISK)
+_PLACES = (F.RESOURCES_MACHINE, F.RESOURCES_POOL)
+_JOBS_SAY = dropped("a job that is made of it says on what it runs", evidence="resource_requirements")
+_ALGORITHM = {
+    **dict.fromkeys((*_MACHINES, *_PLACES, F.RESOURCES_GPU_SHARE, F.RESOURCES_CPUS), _JOBS_SAY),
+    F.RESOURCES_GPUS: exact("one or several", evidence="resource_requirements device_distributed_mode"),
+    F.RESOURCES_REPLICAS: approximated("one or several", evidence="resource_requirements host_distributed_mode"),
+}
+"""What stored algorithms do otherwise."""
+
+_FILE_LISTS = approximated("listed one by one", evidence="discrete_param values")
+_FILE_CONDITIONS = unsupported(
+    "every parameter is always searched, and nothing there brings hints to the trainer",
+    instead="leave conditions out, or write a job",
+    evidence="search_space",
+)
+_FILE = {
+    **dict.fromkeys(
+        (*_MACHINES, *_PLACES), dropped("the job that names the file says on what it runs", evidence="general")
+    ),
+    F.RESOURCES_GPUS: exact("for each trial", evidence="general.gpu_per_instance"),
+    F.RESOURCES_GPU_SHARE: approximated("whole ones", evidence="general.gpu_per_instance"),
+    F.RESOURCES_CPUS: exact("for each trial, rounded up", evidence="general.cpu_per_instance"),
+    F.RESOURCES_REPLICAS: exact("for each trial", evidence="general.instance_per_trial"),
+    F.PARAMETER_FLOAT_LOG: exact("as exponents", evidence="continuous_param base"),
+    F.PARAMETER_FLOAT_STEP: exact("where a number of points says the step", evidence="continuous_param num"),
+    F.PARAMETER_INT: _FILE_LISTS,
+    F.PARAMETER_INT_LOG: _FILE_LISTS,
+    F.PARAMETER_INT_STEP: _FILE_LISTS,
+    F.PARAMETER_CATEGORICAL_NUMBER: approximated("numbers alone are taken to have an order", evidence="values"),
+    F.PARAMETER_CONDITION: _FILE_CONDITIONS,
+    F.PARAMETER_CONDITION_NESTED: _FILE_CONDITIONS,
+    F.PARAMETER_SAME_NAME: _FILE_CONDITIONS,
+    F.ALGORITHM_GRID: exact(evidence="search_algorithm.type grid_search"),
+    F.BUDGET_ANY_TRIALS: exact("for a grid; else it is 20", evidence="search_algorithm.num_samples"),
+    F.BUDGET_PARALLEL_TRIALS: exact(evidence="search_algorithm.max_concurrent"),
+}
+"""What AutoSearch files do otherwise."""
+
 CAPABILITIES = Capabilities(
     supports={
         F.PARAMETER_FLOAT: exact(evidence="search_params[].lower_bound, upper_bound"),
@@ -256,13 +295,7 @@ CAPABILITIES = Capabilities(
     vocabulary=VOCABULARY,
     submits=("job", "algorithm"),
     without_machines=frozenset({"algorithm", "yaml"}),
-    by_form={
-        "yaml": {
-            F.ALGORITHM_GRID: exact(evidence="search_algorithm.type grid_search"),
-            F.BUDGET_ANY_TRIALS: exact("a grid needs no number", evidence="search_algorithm.num_samples"),
-            F.BUDGET_PARALLEL_TRIALS: exact(evidence="search_algorithm.max_concurrent"),
-        }
-    },
+    by_form={"algorithm": _ALGORITHM, "yaml": _FILE},
     limits=Limits(),
     home=Home(
         cloud="modelarts",

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from tuneport.backends.modelarts.translate import autosearch, data, study
 from tuneport.backends.modelarts.translate.job import RETRIES, pruned
+from tuneport.backends.modelarts.translate.machines import REQUIREMENTS
 from tuneport.backends.modelarts.translate.places import write_obs
 from tuneport.backends.modelarts.translate.values import (
     boolean,
@@ -73,6 +74,10 @@ def _stored(request: Json) -> Json:
             _drop(one, description="", remote_constraints=[{"data_type": "obs"}])
     _sort(config, "outputs", data.is_output)
     config["parameters"] = _search(request["advanced_config"]["auto_search"], config.get("parameters", []))
+    requirements = request.get("resource_requirements", [])
+    for one in filter(lambda one: "value" in one, requirements):  # as replies call it
+        one["values"] = one.pop("value")
+    requirements.sort(key=lambda one: (*REQUIREMENTS, one.get("key")).index(one.get("key")))
     return request
 
 

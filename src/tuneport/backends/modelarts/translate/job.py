@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from tuneport.backends.modelarts.settings import ModelArtsSettings
 from tuneport.backends.modelarts.translate import data, study
+from tuneport.backends.modelarts.translate.machines import (
+    read_requirements,
+    read_resources,
+    write_requirements,
+    write_resources,
+)
 from tuneport.backends.modelarts.translate.places import read_obs, write_obs
 from tuneport.backends.modelarts.translate.program import read_program, write_program
 from tuneport.backends.modelarts.translate.values import kind_of, seen, text, typed, whole
 from tuneport.model.job import TuningJob
-from tuneport.model.trial_spec import Resources, TrialSpec
+from tuneport.model.word import Scalar
 from tuneport.translation.lowering import HINTS_VARIABLE, Hint, hints_text, read_hints
 
 Json: TypeAlias = dict[str, Any]
 
 RETRIES: Final = "fault-tolerance/job-retry-num"
 """The annotation that says how often the service starts a job anew."""
+HINTS_PARAMETER: Final = "tuneport_space"
+"""The hints of a stored algorithm, which has no variables: a parameter that is a flag of every trial."""
 _HOUR = 3600
-_GIB = 2**30
 
 
 # ---- training jobs --------------------------------------------------------------------------------------------------
@@ -32,7 +40,7 @@ def write_job(job: TuningJob, settings: ModelArtsSettings) -> Json:
     search, space = _write_search(job)
     hints = {HINTS_VARIABLE: hints_text(space.hints)} if space.hints else {}
     algorithm = write_program(trial) | {
-        "parameters": [*space.parameters, *_write_fixed(trial)],
+        "parameters": [*space.parameters, *_write_fixed(trial.parameters)],
         "inputs": data.write_channels(trial),
         "outputs": data.write_outputs(trial),
         "environments": hints | data.write_mounts(trial) | trial.env,
@@ -100,30 +108,58 @@ def read_job(request: Json) -> tuple[Json, Json]:
 def write_stored(job: TuningJob, settings: ModelArtsSettings) -> Json:
     """A stored algorithm with a search; where jobs made of it run, on what data, they say themselves."""
     search, space = _write_search(job)
+    hints = {} if not space.hints else {HINTS_PARAMETER: _packed(hints_text(space.hints))}
     config = write_program(job.trial) | {
-        "parameters": [*space.parameters, *_write_fixed(job.trial)],
+        "parameters": [*space.parameters, *_write_fixed(hints | job.trial.parameters)],
         "inputs": data.write_declared(job.trial),
         "outputs": data.write_declared_outputs(job.trial),
     }
     for name in ("id", "subscription_id", "item_version_id"):
         config.pop(name, None)  # an algorithm is made of no other
     metadata = _write_metadata(job, settings) | {"tags": write_tags(job.labels)}
-    stored = {"metadata": metadata, "job_config": config, "advanced_config": {"auto_search": search}}
+    stored = {
+        "metadata": metadata,
+        "job_config": config,
+        "resource_requirements": write_requirements(job.trial.resources),
+        "advanced_config": {"auto_search": search},
+    }
     return pruned(stored | ({} if settings.region is None else {"region": settings.region}))
 
 
 def read_stored(request: Json) -> tuple[Json, Json]:
     """The plain data of a job, and of settings."""
     metadata, config = request.get("metadata", {}), request.get("job_config", {})
-    search = request.get("advanced_config", {}).get("auto_search", {})
-    job = _read_search(search, config.get("parameters", []), None)
+    search, parameters = request.get("advanced_config", {}).get("auto_search", {}), config.get("parameters", [])
+    hints = _read_hints(parameters)
+    if hints is not None:
+        parameters = [one for one in parameters if one.get("name") != HINTS_PARAMETER]
+    job = _read_search(search, parameters, hints)
     job["trial"] |= {
         **read_program(config),
         "inputs": list(data.read_declared(config.get("inputs", []))),
         "output": data.read_declared_outputs(config.get("outputs", [])),
+        "resources": read_requirements(request.get("resource_requirements", [])),
     }
     job |= _read_metadata(metadata) | {"labels": read_tags(metadata.get("tags", []))}
     return job, {"workspace": metadata.get("workspace_id"), "region": request.get("region")}
+
+
+def _read_hints(parameters: list[Json]) -> Mapping[str, Hint] | None:
+    said = next((one.get("value") for one in parameters if one.get("name") == HINTS_PARAMETER), None)
+    return None if said is None else read_hints(_unpacked(str(said)))
+
+
+def _packed(hints: str) -> str:
+    """Text that any shell leaves as it is: flags of an own image are appended to its command."""
+    return base64.urlsafe_b64encode(hints.encode()).decode().rstrip("=")
+
+
+def _unpacked(flag: str) -> str:
+    """The inverse of `_packed`; empty if it is none."""
+    try:
+        return base64.urlsafe_b64decode(flag + "==").decode()
+    except ValueError:
+        return ""
 
 
 # ---- what both have in common ---------------------------------------------------------------------------------------
@@ -158,10 +194,10 @@ def _read_search(search: Json, parameters: list[Json], hints: Mapping[str, Hint]
     }
 
 
-def _write_fixed(trial: TrialSpec) -> list[Json]:
+def _write_fixed(parameters: Mapping[str, Scalar]) -> list[Json]:
     return [
         {"name": name, "value": text(value), "constraint": {"type": kind_of([value])}}
-        for name, value in trial.parameters.items()
+        for name, value in parameters.items()
     ]
 
 
@@ -196,56 +232,6 @@ def write_tags(labels: Mapping[str, str]) -> list[Json]:
 def read_tags(tags: list[Json]) -> dict[str, str]:
     """The inverse of `write_tags`."""
     return {one["key"]: one.get("value", "") for one in tags if one.get("key")}
-
-
-def write_resources(resources: Resources) -> Json:
-    """The machines: a flavor, and in a dedicated pool instead of it just so much of one as is needed."""
-    part: Json = {"node_count": resources.replicas}
-    if resources.machine is not None:
-        part["flavor_id"] = resources.machine
-    if resources.pool is not None:
-        part["pool_id"] = resources.pool
-        if resources.machine is None:
-            part["main_container_customized_flavor"] = _write_share(resources)
-    return part
-
-
-def _write_share(resources: Resources) -> Json:
-    if resources.cpus is None and resources.memory is None:
-        return {}  # GPUs alone are a flavor of their own
-    share = {
-        "cpu_core_num": resources.cpus,
-        "mem_size": None if resources.memory is None else resources.memory / _GIB,
-        "accelerator_num": resources.gpus or None,
-    }
-    return {name: _short(amount) for name, amount in share.items() if amount is not None}
-
-
-def read_resources(resource: Json) -> Json:
-    """The inverse of `write_resources`."""
-    nodes, share = resource.get("node_count"), resource.get("main_container_customized_flavor", {})
-    cards = share.get("accelerator_num")
-    size: Any = share.get("mem_size")
-    memory = size * _GIB if _is_amount(size) else 0
-    found = {
-        "machine": resource.get("flavor_id"),
-        "pool": resource.get("pool_id"),
-        "replicas": nodes if isinstance(nodes, int) and 1 <= nodes < 2**63 else None,
-        "cpus": share.get("cpu_core_num") if _is_amount(share.get("cpu_core_num")) else None,
-        "memory": int(memory) if 1 <= memory < 2**63 and memory == int(memory) else None,
-    }
-    measured = found["cpus"] is not None or found["memory"] is not None
-    if measured and _is_amount(cards) and (cards < 1 or cards == int(cards)):
-        found["gpus"] = cards
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _is_amount(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 2**60
-
-
-def _short(amount: float) -> float:
-    return int(amount) if amount == int(amount) else amount
 
 
 def _write_stop(seconds: float | None) -> Json:

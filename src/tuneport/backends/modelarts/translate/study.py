@@ -141,9 +141,7 @@ def _read_range(item: Json, entry: Json) -> tuple[Json, Json]:
 
 
 def _read_continuous(item: Json, default: float | None) -> tuple[Json, Json]:
-    low, high = number(item["lower_bound"]), number(item["upper_bound"])
-    assert low is not None  # noqa: S101 - `rules.malformed` has seen to it
-    assert high is not None  # noqa: S101
+    low, high = float(item["lower_bound"]), float(item["upper_bound"])
     fits = default is not None and low <= default <= high
     plain = {"kind": "float", "low": low, "high": high, "default": default if fits else None}
     count = whole(item.get("discrete_points_num"))
