@@ -41,15 +41,6 @@ def call(method: str, url: str, body: Any = None) -> tuple[int, Any]:
             return error.code, json.loads(error.read())
 
 
-def until(happened: Callable[[], Any], seconds: float = 30) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := happened():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it never happened")
-
-
 def job(name: str = "digits", **budget: int) -> dict[str, Any]:
     return {
         "name": name,
@@ -130,7 +121,7 @@ def finished(url: str) -> Callable[[], Any]:
     return look
 
 
-def test_jobs_run_and_sigterm_ends_it_cleanly(emulators: Emulators):
+def test_jobs_run_and_sigterm_ends_it_cleanly(emulators: Emulators, until):
     process, endpoints = emulators.ready("sagemaker", "vertex")
     assert list(endpoints) == ["sagemaker", "vertex"]
     assert len(set(endpoints.values())) == 2
@@ -147,7 +138,7 @@ def test_jobs_run_and_sigterm_ends_it_cleanly(emulators: Emulators):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_while_trials_run_and_takes_them_with_it(emulators: Emulators, tmp_path: Path, number: int):
+def test_it_ends_while_trials_run_and_takes_them_with_it(emulators: Emulators, tmp_path: Path, number: int, until):
     image, ledger = recorder(tmp_path, 3)
     process, endpoints = emulators.ready("modelarts", "--image", image, "--grace", "0.5")
     call("POST", f"{endpoints['modelarts']}/jobs", job())
@@ -159,7 +150,7 @@ def test_it_ends_while_trials_run_and_takes_them_with_it(emulators: Emulators, t
     assert ledger() == began
 
 
-def test_a_killed_emulator_is_started_again_and_nothing_runs_twice(emulators: Emulators, tmp_path: Path):
+def test_a_killed_emulator_is_started_again_and_nothing_runs_twice(emulators: Emulators, tmp_path: Path, until):
     image, ledger = recorder(tmp_path, 0.8)
     arguments = ("modelarts", "--image", image, "--state", "cloud")
     process, endpoints = emulators.ready(*arguments)
@@ -177,7 +168,7 @@ def test_a_killed_emulator_is_started_again_and_nothing_runs_twice(emulators: Em
     assert sorted(ledger()) == ["began"] * 4 + ["ended"] * 4
 
 
-def test_a_state_folder_outlives_a_clean_end(emulators: Emulators, tmp_path: Path):
+def test_a_state_folder_outlives_a_clean_end(emulators: Emulators, tmp_path: Path, until):
     process, endpoints = emulators.ready("sagemaker", "--state", "cloud", "--quick")
     url = endpoints["sagemaker"]
     call("POST", f"{url}/jobs", job())
@@ -275,7 +266,7 @@ def test_two_hundred_describes_a_second_without_an_error(emulators: Emulators):
 # ---- the fixture ----------------------------------------------------------------------------------------------------
 
 
-def test_a_test_gets_clouds_with_its_own_trainers(planted, tuneport_cloud: EmulatedCloud):  # noqa: F811
+def test_a_test_gets_clouds_with_its_own_trainers(planted, tuneport_cloud: EmulatedCloud, until):  # noqa: F811
     def train(x: float) -> float:
         return x * 10
 

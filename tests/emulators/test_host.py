@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tuneport.emulators.faults import Fault, Faults, Kind
-from tuneport.emulators.pace import Clock, Pace
+from tuneport.emulators.pace import Pace
 from tuneport.emulators.programs import Programs
 from tuneport.errors import ConflictError, JobError, RunNotFoundError, SettingsError, UnknownTrialError
 from tuneport.model.results import FailureKind, RunState, TrialState
@@ -18,15 +15,6 @@ from tuneport.model.results import FailureKind, RunState, TrialState
 LOSS = {"metrics": {"loss": r"loss=(\S+)"}}
 PRINTS = "python -c \"import sys; print('loss=' + sys.argv[1].partition('=')[2])\""
 """A trainer whose loss is x, for contracts that pass flags."""
-
-
-def until(happened: Callable[[], Any], seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := happened():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it never happened")
 
 
 def running(host, run) -> list[int]:
@@ -217,7 +205,7 @@ def test_documents_are_kept_changed_and_unique(make_host, make_job):
 # ---- ends -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_and_a_single_trial_are_stopped(make_host, make_job):
+def test_a_job_and_a_single_trial_are_stopped(make_host, make_job, until):
     host = make_host(programs=Programs.read(["gcr.io/p/trainer:1=sh -c 'sleep 60'"]))
     run = host.submit("job", "digits", {}, make_job(max_trials=4), "vertex").run
     assert until(lambda: running(host, run) == [1, 2])
@@ -255,7 +243,7 @@ def test_stopping_at_any_moment_of_the_beginning_stops(make_host, make_job):
         assert host.wait(run, 10).state is RunState.STOPPED
 
 
-def test_a_temporary_host_takes_everything_with_it(make_host, make_job, tmp_path):
+def test_a_temporary_host_takes_everything_with_it(make_host, make_job, tmp_path, until):
     sign = tmp_path / "alive"
     host = make_host(programs=Programs.read([f"gcr.io/p/trainer:1=sh -c 'while :; do touch {sign}; sleep 0.05; done'"]))
     run = host.submit("job", "digits", {}, make_job(max_trials=1), "vertex").run
@@ -271,7 +259,7 @@ def test_a_temporary_host_takes_everything_with_it(make_host, make_job, tmp_path
 # ---- restarts -------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_host_of_the_same_folder_goes_on_with_everything(make_host, make_job, tmp_path):
+def test_a_new_host_of_the_same_folder_goes_on_with_everything(make_host, make_job, tmp_path, until):
     ledger = tmp_path / "ledger"
     code = f"import sys,time; time.sleep(0.5); print('loss=1'); open({str(ledger)!r}, 'a').write(sys.argv[1] + chr(10))"
     programs = Programs({"gcr.io/p/trainer:1": ("python", "-c", code)})
@@ -365,56 +353,6 @@ def test_metrics_stay_away_or_are_none(make_host, make_job, contract, quick):
     kinds = [trial.failure.kind if trial.failure else None for trial in result.trials]
     assert kinds == [FailureKind.METRIC_MISSING, FailureKind.INFEASIBLE, None]
     assert {target for target, _ in faults.struck} == {"digits/1", "digits/2"}
-
-
-# ---- time -----------------------------------------------------------------------------------------------------------
-
-
-def test_jobs_pass_through_the_states_before_they_run(make_host, make_job):
-    host = make_host(pace=Pace(creating=10, queued=5, pending=5, quick=True), speed=0.0)
-    document = host.submit("job", "digits", {}, make_job(), "vertex")
-    seen = []
-    for _ in range(4):
-        seen.append(host.phase(document))
-        assert host.result(document.run).state is RunState.PENDING or seen[-1] is None
-        host.clock.advance(8)
-    assert seen == ["creating", "creating", "pending", None]
-    result = host.wait(document.run, 10)
-    assert result.state is RunState.SUCCEEDED
-    assert result.ended - result.created == 32
-
-
-def test_a_fast_clock_shows_long_trials_and_keeps_short_ones_short(make_host, make_job):
-    began = time.monotonic()
-    host = make_host(pace=Pace(step=600, quick=True), speed=36000)
-    job = make_job(trial={"timeout": "10h"}, max_trials=1)
-    result = host.wait(host.submit("job", "digits", {}, job, "vertex").run, 20)
-    (trial,) = result.trials
-    assert time.monotonic() - began < 10
-    assert trial.duration >= 3000
-    assert trial.measurements[0].elapsed >= 500
-    assert result.created <= trial.started < trial.ended <= result.ended <= host.clock.now()
-
-
-def test_a_clock_never_goes_back_also_over_restarts(make_host, tmp_path):
-    first = make_host(folder=tmp_path / "state", speed=1000)
-    first.clock.advance(86400)
-    shown = first.clock.now()
-    first.close()
-    second = make_host(folder=tmp_path / "state", speed=1)
-    assert second.clock.now() >= shown
-    assert json.loads((tmp_path / "state" / "clock.json").read_text())
-
-
-def test_time_that_stands_still_moves_only_when_told():
-    clock = Clock(0.0)
-    before = clock.now()
-    time.sleep(0.02)
-    assert clock.now() == before
-    moment = time.time()
-    clock.advance(5)
-    assert clock.now() == before + 5
-    assert clock.shown(moment) == before, "what has been shown stays as it was"
 
 
 # ---- load -----------------------------------------------------------------------------------------------------------

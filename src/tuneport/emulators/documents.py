@@ -36,7 +36,7 @@ class Document:
     Attributes:
         kind: what it is, such as sagemaker/tuning-job; names are unique within a kind.
         name: its name or id there.
-        created: when it came, in POSIX seconds of the real clock.
+        created: when it came, in POSIX seconds of the clock.
         body: plain data: the request, and ids, times and tags that the door keeps with it.
         run: the run behind it, as `Host.result` and its like take it; None if it has none.
         contract: whose launch contract the run's trials are started by.

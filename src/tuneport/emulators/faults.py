@@ -45,8 +45,14 @@ class Kind(StrEnum):
     """A trial cannot be started for want of machines."""
     METRIC_MISSING = "metric-missing"
     """A trial's metrics never arrive."""
+    METRIC_LATE = "metric-late"
+    """A trial's metrics, and then its end, are known `seconds` after they came."""
     INFEASIBLE = "infeasible"
     """A trial's metrics are not numbers."""
+    STOP = "stop"
+    """Somebody else stops a trial when it has run for `seconds`."""
+    STOP_JOB = "stop-job"
+    """Somebody else stops the job when a trial of it has run for `seconds`."""
 
     @property
     def of_trials(self) -> bool:
@@ -54,7 +60,17 @@ class Kind(StrEnum):
         return self in _OF_TRIALS
 
 
-_OF_TRIALS = frozenset({Kind.PREEMPT, Kind.CAPACITY, Kind.METRIC_MISSING, Kind.INFEASIBLE})
+_OF_TRIALS = frozenset(
+    {
+        Kind.PREEMPT,
+        Kind.CAPACITY,
+        Kind.METRIC_MISSING,
+        Kind.METRIC_LATE,
+        Kind.INFEASIBLE,
+        Kind.STOP,
+        Kind.STOP_JOB,
+    }
+)
 _SECONDS = 1.0
 
 
@@ -68,7 +84,7 @@ class Fault:
             wildcards of file names: `Create*`, `*/3`.
         probability: in how many of the calls that `calls` leaves.
         calls: which calls of an operation, or which attempts of a trial, from 1; empty: all.
-        seconds: how long a slow answer takes, or after how long a trial is killed.
+        seconds: how long a slow answer takes, how late a metric is, or after how long a trial is killed or stopped.
     """
 
     kind: Kind

@@ -3,7 +3,7 @@
 A door gives a job with the native request that it came from, and reads back what became of it::
 
     document = host.submit("sagemaker/tuning-job", name, request, job, contract="sagemaker")
-    host.result(document.run)           # the StudyResult by now, in the time that host.clock shows
+    host.result(document.run)           # the StudyResult by now, in the time of host.clock
     host.logs(document.run, trial=1)
     host.stop(document.run)
     host.documents.change(document.kind, name, lambda body: body | {"Tags": tags})
@@ -22,7 +22,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from importlib import import_module
 from importlib.metadata import version
@@ -34,10 +34,12 @@ from tuneport.backends.local.settings import LocalSettings
 from tuneport.emulators import launching
 from tuneport.emulators.documents import Document, Documents
 from tuneport.emulators.faults import Fault, Faults
-from tuneport.emulators.pace import Clock, Pace
+from tuneport.emulators.pace import Clock, Pace, Point
 from tuneport.emulators.programs import Program, Programs
+from tuneport.emulators.timed import TimedExecutor, actor
 from tuneport.engine.devices import Pool, discover, wanted
-from tuneport.engine.launch import LaunchContract
+from tuneport.engine.executors.protocols import Executor
+from tuneport.engine.launch import LaunchContract, TrialContext
 from tuneport.errors import (
     ConflictError,
     DeviceError,
@@ -49,7 +51,7 @@ from tuneport.errors import (
     WaitTimeoutError,
 )
 from tuneport.model.job import TuningJob
-from tuneport.model.results import Measurement, RunState, StudyResult, Trial, TrialState
+from tuneport.model.results import RunState, StudyResult, Trial
 from tuneport.model.trial_spec import Resources
 
 GRACE = 10.0
@@ -68,7 +70,8 @@ class Host:
         folder: keeps everything; None: a temporary one that goes with the host, and all that still runs with it.
         programs: what trials run; what is not mapped is played by the synthetic trainer.
         pace: how long jobs wait before they run.
-        speed: how many seconds its clock shows per second; see Clock.
+        speed: seconds of its clock per second; see Clock.
+        simulated: its clock jumps from one event to the next; see Clock.
         faults: what goes wrong in trials.
         base: the directory in which trials start; None: the current one.
         grace: seconds between asking a trial to end and killing it.
@@ -85,6 +88,7 @@ class Host:
         programs: Programs | None = None,
         pace: Pace | None = None,
         speed: float = 1.0,
+        simulated: bool = False,
         faults: Faults | None = None,
         base: Path | None = None,
         grace: float = GRACE,
@@ -98,17 +102,24 @@ class Host:
         self._grace = grace
         self._claim = _claim(self.folder)
         self.documents = Documents(self.folder / "documents.db")
-        self.clock = self._wound_up(speed)
+        self.clock = Clock(speed, self._points(), simulated=simulated, keep=self._keep_time)
         self._lock = threading.Lock()
         """Held while the reading client is used, or a driver is looked up."""
         self._drivers: dict[str, _Driver] = {}
-        self._claimed: set[tuple[str, int, int]] = set()
         self._client = self.connect()
         self._resume()
 
     # What doors do with jobs ------------------------------------------------------------------------------------
 
-    def submit(self, kind: str, name: str, body: Mapping[str, Any], job: TuningJob, contract: str) -> Document:
+    def submit(
+        self,
+        kind: str,
+        name: str,
+        body: Mapping[str, Any],
+        job: TuningJob,
+        contract: str,
+        history: Sequence[Trial] = (),
+    ) -> Document:
         """Keep a document and run the job that it asks for, in the background.
 
         Args:
@@ -117,6 +128,7 @@ class Host:
             body: the native request, and whatever else the door wants to find again.
             job: what the request asks for.
             contract: whose launch contract trials are started by: a backend's name.
+            history: trials of earlier jobs that the search is to know.
 
         Raises:
             ConflictError: the name is taken.
@@ -125,8 +137,8 @@ class Host:
         executor = _executor(self.programs.of(job), quick=self.pace.quick)
         fitted = self._fitted(job)
         with closing(self.connect(contract, gpus=None if wanted(fitted.trial.resources) else 0)) as client:
-            run = client.create(fitted, self._base, executor, version("tuneport"))
-            document = Document(kind, name, time.time(), dict(body), run, contract, executor)
+            run = client.create(fitted, self._base, executor, version("tuneport"), history)
+            document = Document(kind, name, self.clock.now(), dict(body), run, contract, executor)
             driver = self._driver(document)  # there before anybody can find the document, and ask it to stop
             try:
                 self.documents.add(document)
@@ -138,16 +150,14 @@ class Host:
         return document
 
     def result(self, run: str) -> StudyResult:
-        """The run as it is now, in the clock's time. It is never interrupted: what no driver has yet is pending."""
+        """The run as it is now. It is never interrupted: what no driver has yet is pending."""
         with self._lock:
             result, driver = self._client.result(run), self._drivers.get(run)
-        if not result.state.ended:
-            result = _seen(result, driver)
-        return result if self.clock.plain else _shown(result, self.clock)
+        return result if result.state.ended else _seen(result, driver)
 
     def phase(self, document: Document) -> str | None:
         """What a pending job waits for by its age: "creating", "queued", "pending", or None once that is over."""
-        return self.pace.phase(self.clock.now() - self.clock.shown(document.created))
+        return self.pace.phase(self.clock.now() - document.created)
 
     def job(self, run: str) -> TuningJob:
         """The job of a run, as it runs here."""
@@ -238,7 +248,6 @@ class Host:
             driver.join(self._grace + _PATIENCE)
         with self._lock:
             self._client.close()
-        self._keep_time()
         self.documents.close()
         self._claim.close()
         if self._temporary:
@@ -246,52 +255,50 @@ class Host:
 
     # What drivers need ------------------------------------------------------------------------------------------
 
-    def connect(self, contract: str = "local", gpus: int | None = None) -> LocalClient:
-        """A client of the workspace, for use in one thread."""
+    def connect(
+        self, contract: str = "local", gpus: int | None = None, around: Callable[[Executor], Executor] | None = None
+    ) -> LocalClient:
+        """A client of the workspace, for use in one thread; see LocalClient."""
         settings = LocalSettings(workspace=self.folder / "workspace", contract=contract, grace=self._grace, gpus=gpus)
-        return LocalClient(settings, self._contract, create=True)
+        return LocalClient(settings, self._contract, create=True, clock=self.clock.now, around=around)
+
+    def timed(self, document: Document, inside: Executor) -> TimedExecutor:
+        """The executor of a document's run, in the time of the clock."""
+        assert document.run is not None  # noqa: S101 - tells the type checker what was asked for
+        run, limit = document.run, self.job(document.run).budget.max_seconds
+
+        def stop(trial: int | None) -> None:
+            with suppress(UnknownTrialError, ConflictError):  # it has ended in the meantime
+                self.stop(run, trial)
+
+        return TimedExecutor(inside, self.clock, run, limit=limit, draw=self._drawn, stop=stop)
 
     def function(self, document: Document) -> Callable[..., Any] | None:
         """What trials within this process do; None for those that are processes."""
         if document.executor != "function" or document.run is None:
             return None
-        run, job = document.run, self.job(document.run)
-        return launching.function(job, self.programs, lambda parameters: self._drawn(run, job, parameters), self._pause)
+
+        def begin(trial: TrialContext) -> None:
+            self.clock.act_as(actor(trial))
+
+        return launching.function(self.job(document.run), self.programs, self._drawn, begin, self._pause)
 
     def _contract(self, name: str) -> LaunchContract:
         base: LaunchContract = import_module(f"tuneport.backends.{name}.launch").launch
         places, speed = self.folder / "places", self.clock.speed
         step = self.pace.step / speed if speed else 0.0
-        return launching.contract(base, self.programs, self.faults.of_trial, places, step)
+        return launching.contract(base, self.programs, self._drawn, places, step, speed)
 
     def _pause(self) -> None:
         self.clock.sleep(self.pace.step)
 
-    def _drawn(self, run: str, job: TuningJob, parameters: Mapping[str, Any]) -> Fault | None:
-        """What strikes a call of a function, which does not know its number: it is one that has just started."""
-        if not self.faults.about_trials:
-            return None
-        with self._lock:
-            for trial in self._client.result(run).trials:
-                key = (run, trial.id, trial.attempt)
-                mine = trial.parameters.items() <= parameters.items()
-                if mine and trial.state is TrialState.RUNNING and key not in self._claimed:
-                    self._claimed.add(key)
-                    return self.faults.of_trial(job.name, trial.id, trial.attempt)
-        return None
+    def _drawn(self, trial: TrialContext) -> Fault | None:
+        return self.faults.of_trial(trial.job.name, trial.trial, trial.attempt)
 
     def _fitted(self, job: TuningJob) -> TuningJob:
-        """The job with its limits in real time, and without GPUs that this machine has not."""
-        speed, budget, trial = self.clock.speed or 1.0, job.budget, job.trial
-        limit = None if budget.max_seconds is None else budget.max_seconds / speed
-        timeout = None if trial.timeout is None else trial.timeout / speed
-        resources = _fitting(trial.resources, budget.parallel_trials)
-        return job.model_copy(
-            update={
-                "budget": budget.model_copy(update={"max_seconds": limit}),
-                "trial": trial.model_copy(update={"timeout": timeout, "resources": resources}),
-            }
-        )
+        """The job without GPUs that this machine has not."""
+        resources = _fitting(job.trial.resources, job.budget.parallel_trials)
+        return job.model_copy(update={"trial": job.trial.model_copy(update={"resources": resources})})
 
     # Beginning again --------------------------------------------------------------------------------------------
 
@@ -312,16 +319,17 @@ class Host:
         with self._lock:
             self._drivers.pop(run, None)
 
-    def _wound_up(self, speed: float) -> Clock:
-        """The clock, going on from where the last host left it."""
+    def _points(self) -> list[Point]:
+        """Where the clock of the last host of this folder has come to."""
         file = self.folder / "clock.json"
-        points = [tuple(one) for one in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
-        clock = Clock(speed, points)
-        file.write_text(json.dumps(clock.points), encoding="utf-8")
-        return clock
+        return [tuple(one) for one in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
 
-    def _keep_time(self) -> None:
-        (self.folder / "clock.json").write_text(json.dumps(self.clock.points), encoding="utf-8")
+    def _keep_time(self, points: Sequence[Point]) -> None:
+        """Write down what the clock shows, whole whenever we are killed."""
+        new = self.folder / "clock.new"
+        with suppress(OSError):  # the folder of a temporary host may have gone
+            new.write_text(json.dumps(points), encoding="utf-8")
+            new.replace(self.folder / "clock.json")
 
 
 class _LeftError(Exception):
@@ -345,6 +353,7 @@ class _Driver:
         self._awake = threading.Event()
         self._asked: set[int | None] = set()
         self._thread = threading.Thread(target=self._drive, name=self.run, daemon=True)
+        host.clock.enter(self.run)
 
     def start(self) -> None:
         """Begin, in the background."""
@@ -371,9 +380,11 @@ class _Driver:
             return True
 
     def _drive(self) -> None:
-        host, client = self._host, self._host.connect()
+        host = self._host
+        host.clock.act_as(self.run)
+        client = host.connect(around=lambda inside: host.timed(self._document, inside))
         try:
-            age = host.clock.now() - host.clock.shown(self._document.created)
+            age = host.clock.now() - self._document.created
             if not self.stopping:
                 host.clock.sleep(host.pace.wait - age, unless=self._awake)
             if self._left and not self.stopping:
@@ -388,6 +399,7 @@ class _Driver:
         finally:
             with self._lock:
                 self._over = True
+            host.clock.leave(self.run)
             client.close()
 
     def _observe(self, client: LocalClient) -> None:
@@ -453,34 +465,3 @@ def _seen(result: StudyResult, driver: _Driver | None) -> StudyResult:
         state = RunState.RUNNING if result.trials else RunState.PENDING
         return result.model_copy(update={"state": state, "message": ""})
     return result
-
-
-def _shown(result: StudyResult, clock: Clock) -> StudyResult:
-    trials = tuple(_shown_trial(one, clock) for one in result.trials)
-    times = {name: _shown_time(getattr(result, name), clock) for name in ("created", "ended")}
-    return result.model_copy(update={"trials": trials, **times})
-
-
-def _shown_trial(trial: Trial, clock: Clock) -> Trial:
-    times = {name: _shown_time(getattr(trial, name), clock) for name in ("started", "ended")}
-    if trial.started is None:
-        return trial.model_copy(update=times)
-    started = trial.started
-    final = trial.final_measurement
-    return trial.model_copy(
-        update={
-            **times,
-            "measurements": tuple(_shown_measurement(one, started, clock) for one in trial.measurements),
-            "final_measurement": None if final is None else _shown_measurement(final, started, clock),
-        }
-    )
-
-
-def _shown_measurement(one: Measurement, started: float, clock: Clock) -> Measurement:
-    if one.elapsed is None:
-        return one
-    return one.model_copy(update={"elapsed": clock.shown(started + one.elapsed) - clock.shown(started)})
-
-
-def _shown_time(real: float | None, clock: Clock) -> float | None:
-    return None if real is None else clock.shown(real)

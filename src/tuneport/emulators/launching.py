@@ -15,12 +15,14 @@ from tuneport.backends.local.launch import parse_report
 from tuneport.emulators import preempt, trainer
 from tuneport.emulators.faults import Fault, Kind
 from tuneport.emulators.programs import Programs, mapped
-from tuneport.engine.executors.function import call
+from tuneport.engine.executors.function import CURRENT, call
 from tuneport.engine.launch import Launch, LaunchContract, Reported, ReportFile, TrialContext
 from tuneport.model.job import TuningJob
 
-Draw = Callable[[str, int, int], Fault | None]
-"""What strikes a trial: job, number, attempt."""
+Draw = Callable[[TrialContext], Fault | None]
+"""What strikes a trial."""
+FROM_OUTSIDE = frozenset({Kind.METRIC_LATE, Kind.STOP, Kind.STOP_JOB})
+"""Faults that a trial itself does not notice; they are those of `tuneport.emulators.timed`."""
 NOTHING = "tuneport-job"
 """The parameter of a job that searches nothing, for which a study must have one: no trial is told of it."""
 _NEVER = "(?!)"
@@ -46,7 +48,9 @@ def _is_name(part: str) -> bool:
     return part not in {"", ".", ".."} and not {"/", "\0"} & set(part)
 
 
-def contract(base: LaunchContract, programs: Programs, draw: Draw, places: Path, step: float) -> LaunchContract:
+def contract(
+    base: LaunchContract, programs: Programs, draw: Draw, places: Path, step: float, speed: float
+) -> LaunchContract:
     """A cloud's launch contract for trials that run here.
 
     Args:
@@ -54,7 +58,8 @@ def contract(base: LaunchContract, programs: Programs, draw: Draw, places: Path,
         programs: what is run for what they name.
         draw: what strikes them.
         places: folder for what is elsewhere.
-        step: seconds that a step of the synthetic trainer takes.
+        step: real seconds that a step of the synthetic trainer takes.
+        speed: of the clock by which what strikes them is timed.
     """
 
     def launch(trial: TrialContext) -> Launch:
@@ -65,8 +70,8 @@ def contract(base: LaunchContract, programs: Programs, draw: Draw, places: Path,
         inputs = [one.uri for one in there.trial.inputs if not Path(one.uri).exists()]
         launch = base(replace(trial, job=there))
         launch = replace(launch, folders=(*launch.folders, *inputs))
-        fault = draw(trial.job.name, trial.trial, trial.attempt)
-        return _struck(_renamed(launch, _names(known, trial.job)), fault, trial)
+        fault = draw(trial)
+        return _struck(_renamed(launch, _names(known, trial.job)), fault, trial, speed)
 
     return launch
 
@@ -105,12 +110,12 @@ def _renamed(launch: Launch, names: Mapping[str, str]) -> Launch:
     return replace(launch, patterns=patterns, reports=reports)
 
 
-def _struck(launch: Launch, fault: Fault | None, trial: TrialContext) -> Launch:
+def _struck(launch: Launch, fault: Fault | None, trial: TrialContext, speed: float) -> Launch:
     """The trial's process as a fault has it."""
-    if fault is None:
+    if fault is None or fault.kind in FROM_OUTSIDE:
         return launch
     if fault.kind is Kind.PREEMPT:
-        watched = (sys.executable, "-S", "-E", preempt.__file__, str(fault.seconds))
+        watched = (sys.executable, "-S", "-E", preempt.__file__, str(fault.seconds / (speed or 1.0)))
         return replace(launch, argv=(*watched, *launch.argv))
     if fault.kind is Kind.CAPACITY:
         return replace(
@@ -125,23 +130,26 @@ def _struck(launch: Launch, fault: Fault | None, trial: TrialContext) -> Launch:
 
 
 def function(
-    job: TuningJob, programs: Programs, draw: Callable[[Mapping[str, Any]], Fault | None], pause: Callable[[], None]
+    job: TuningJob, programs: Programs, draw: Draw, begin: Callable[[TrialContext], None], pause: Callable[[], None]
 ) -> Callable[..., Any]:
     """What trials of a job do within this process.
 
     Args:
         job: the job.
         programs: what is called for what they name.
-        draw: what strikes the trial with these parameters.
+        draw: what strikes them.
+        begin: called on the thread of each.
         pause: waits for a step of the synthetic trainer.
     """
 
     def trial(tuneport_parameters: Mapping[str, Any]) -> Any:
-        fault = draw(tuneport_parameters)
+        context = CURRENT.get()
+        begin(context)
+        fault = draw(context)
         tuneport_parameters = _told(tuneport_parameters)
         if fault is not None and fault.kind in {Kind.PREEMPT, Kind.CAPACITY}:
             raise CapacityError("it was taken away" if fault.kind is Kind.PREEMPT else _NO_CAPACITY)
-        if fault is not None:
+        if fault is not None and fault.kind not in FROM_OUTSIDE:
             return None if fault.kind is Kind.METRIC_MISSING else float("nan")
         known = job.under(tuneport_parameters)
         program = programs.find(known.trial)

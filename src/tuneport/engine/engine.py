@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -114,7 +113,7 @@ class Engine:
 
     def _write(self, event: Event) -> None:
         """Note an event; it is on disk with the next `_save`."""
-        stamped = Event(event.kind, event.trial, event.body, event.at or time.time())
+        stamped = Event(event.kind, event.trial, event.body, event.at or self._store.clock())
         self._unsaved.append(stamped)
         self._record.apply(stamped)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,14 +38,17 @@ class Record:
     Args:
         row: what was fixed when the run was made.
         ref: the run's reference.
+        clock: the time that the store records.
     """
 
-    def __init__(self, row: RunRow, ref: str) -> None:
+    def __init__(self, row: RunRow, ref: str, clock: Callable[[], float] = time.time) -> None:
         self.row = row
         self.ref = ref
         self.job = TuningJob.model_validate_json(row.job)
-        self.study = Study(self.job.study, seed=row.manifest["seed"], budget=self.job.budget)
+        earlier = [Trial.model_validate(one) for one in row.manifest.get("history", ())]
+        self.study = Study(self.job.study, seed=row.manifest["seed"], budget=self.job.budget, history=earlier)
         self.search = self.study.search
+        self._clock = clock
         self.lives: dict[int, Life] = {}
         self.running: dict[int, None] = {}
         """Trials that have been started and have not ended, in the order of their start."""
@@ -154,7 +158,7 @@ class Record:
     @property
     def seconds(self) -> float:
         """Seconds for which the run has been driven, up to now."""
-        return self._worked + (time.time() - self._began if self._began is not None else 0.0)
+        return self._worked + (self._clock() - self._began if self._began is not None else 0.0)
 
     def trial(self, trial: Trial) -> Trial:
         """A trial of the study with what the engine knows of it."""

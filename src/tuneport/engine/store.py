@@ -75,14 +75,16 @@ class Store:
     Args:
         folder: the workspace's directory.
         create: make it if it is not there.
+        clock: the time of what is recorded, in POSIX seconds.
 
     Raises:
         RunNotFoundError: there is no workspace, and none is to be made.
         StoreError: the directory or the file cannot be used.
     """
 
-    def __init__(self, folder: Path, *, create: bool = True) -> None:
+    def __init__(self, folder: Path, *, create: bool = True, clock: Callable[[], float] = time.time) -> None:
         self.path = folder.resolve()
+        self.clock = clock
         file = self.path / FILE
         if not create and not file.exists():
             raise RunNotFoundError(
@@ -136,7 +138,7 @@ class Store:
     def create(self, name: str, job: str, manifest: dict[str, Any]) -> RunRow:
         """Record a new run and make its folder. Its id is the job's name, made safe, and a few random characters."""
         safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
-        row = RunRow(f"{safe}-{os.urandom(4).hex()}", time.time(), job, manifest)
+        row = RunRow(f"{safe}-{os.urandom(4).hex()}", self.clock(), job, manifest)
         self._make_folder(row.id)
         with self._transaction():
             self._db.execute(
@@ -153,7 +155,7 @@ class Store:
 
     def append(self, run: str, events: Iterable[Event]) -> int:
         """Write events of a run, all or none of them. Only its driver does so. Returns the number of the last one."""
-        now = time.time()
+        now = self.clock()
         rows = [(run, event.at or now, event.kind, event.trial, json.dumps(event.body or {})) for event in events]
         with self._transaction():
             self._db.executemany("INSERT INTO events (run, at, kind, trial, body) VALUES (?, ?, ?, ?, ?)", rows)

@@ -30,7 +30,7 @@ from tuneport.engine.record import Record
 from tuneport.engine.store import RunRow, Store
 from tuneport.errors import ConflictError, EngineError, JobError, UnknownTrialError
 from tuneport.model.job import TuningJob
-from tuneport.model.results import RunState, StudyResult
+from tuneport.model.results import RunState, StudyResult, Trial
 
 Observer = Callable[[StudyResult], None]
 Note = Callable[[str], None]
@@ -53,6 +53,8 @@ class LocalClient:
         settings: of the local backend.
         contracts: from the name of a launch contract to the contract.
         create: make the workspace if it is not there.
+        clock: the time of what is recorded.
+        around: what stands between the engine of a job and the executor of its trials.
         elsewhere: starts the trials of a run that are not on this machine alone, by its id, job and manifest.
     """
 
@@ -62,12 +64,15 @@ class LocalClient:
         contracts: Callable[[str], LaunchContract],
         *,
         create: bool = False,
+        clock: Callable[[], float] = time.time,
+        around: Callable[[Executor], Executor] | None = None,
         elsewhere: Elsewhere | None = None,
     ) -> None:
         self._settings = settings
         self._elsewhere = elsewhere
         self._contracts = contracts
-        self._store = Store(Path(settings.workspace), create=create)
+        self._around = around
+        self._store = Store(Path(settings.workspace), create=create, clock=clock)
         self._records: dict[str, Record] = {}
         self._drivers: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -85,11 +90,23 @@ class LocalClient:
         self._store.close()
 
     def create(
-        self, job: TuningJob, base: Path, executor: str, version: str, *, places: Sequence[Mapping[str, Any]] = ()
+        self,
+        job: TuningJob,
+        base: Path,
+        executor: str,
+        version: str,
+        history: Sequence[Trial] = (),
+        places: Sequence[Mapping[str, Any]] = (),
     ) -> str:
-        """Record a new run; nothing is started yet. Returns its id.
+        """Record a new run, with trials of earlier ones that its search is to know. Nothing is started yet.
 
         `places` say where its trials are, if not on this machine alone: plain data for `elsewhere`.
+
+        Returns:
+            its id.
+
+        Raises:
+            JobError: its modules cannot be preloaded.
         """
         settings = self._settings
         if problems := preload_problems(job.trial, str(base), str(settings.python or sys.executable)):
@@ -105,6 +122,9 @@ class LocalClient:
             "python": str(settings.python) if settings.python else None,
             "version": version,
         }
+        if history:
+            kept = {"id", "parameters", "state", "final_measurement"}
+            manifest["history"] = [one.model_dump(mode="json", include=kept) for one in history]
         if places:
             manifest["places"] = list(places)
         return self._store.create(job.name, job.model_dump_json(), manifest).id
@@ -172,6 +192,8 @@ class LocalClient:
             if manifest["executor"] == FunctionExecutor.name
             else ProcessExecutor(self._contracts(manifest["contract"]), grace=manifest["grace"], note=notes.append)
         )
+        if self._around is not None:
+            executor = self._around(executor)
         engine = Engine(
             self._store,
             record,
@@ -223,7 +245,7 @@ class LocalClient:
     def _unbegun(self, run: str, result: StudyResult) -> StudyResult:
         """A run that nobody drives yet; after a while, that is no longer to be expected."""
         driver = self._drivers.get(run)
-        late = time.time() - (result.created or 0.0) > UNBEGUN
+        late = self._store.clock() - (result.created or 0.0) > UNBEGUN
         if not late or (driver is not None and driver.poll() is None):
             return result
         return result.model_copy(update={"state": RunState.INTERRUPTED, "message": "it was never begun"})
@@ -326,7 +348,7 @@ class LocalClient:
         """The record of a run, brought up to date."""
         record = self._records.get(run)
         if record is None:
-            record = self._records[run] = Record(self._store.find(run), f"{NAME}:{run}")
+            record = self._records[run] = Record(self._store.find(run), f"{NAME}:{run}", self._store.clock)
         for event in self._store.events(run, after=record.seq):
             record.apply(event)
         return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -37,7 +36,7 @@ class Algorithms:
             RefusalError: the service would not.
         """
         ident = str(uuid.uuid4())
-        self._host.documents.add(Document(KIND, ident, time.time(), _checked(body)))
+        self._host.documents.add(Document(KIND, ident, self._host.clock.now(), _checked(body)))
         return self.show(ident)
 
     def show(self, ident: str) -> Json:
@@ -77,7 +76,7 @@ class Algorithms:
             raise RefusalError("2755", f"Algorithm {ident} not found.") from None
 
     def _shown(self, document: Document) -> Json:
-        created = round(self._host.clock.shown(document.created) * 1000)
+        created = round(document.created * 1000)
         said = requests.filled_algorithm(document.body)
         added = {
             "id": document.name,

@@ -219,7 +219,7 @@ class Jobs:
     # ---- as they are shown -------------------------------------------------------------------------------------
 
     def _shown(self, document: Document) -> Json:
-        created = round(self._host.clock.shown(document.created) * 1000)
+        created = round(document.created * 1000)
         request = document.body["request"]
         metadata = request["metadata"] | {"id": document.name, "create_time": created, "user_name": "emulated"}
         return {**request, "metadata": metadata, "status": self._status(document)}
@@ -263,7 +263,7 @@ class Jobs:
         """A page of what has happened to a job."""
         document = self.find(ident)
         status = self._status(document)
-        told = [(self._host.clock.shown(document.created), "Training job created.")]
+        told = [(document.created, "Training job created.")]
         told += [(one["start_at"], "Training job started.") for one in status["running_records"]]
         told += [(one["end_at"], "Training job ended.") for one in status["running_records"] if "end_at" in one]
         found = [{"time": _iso(when), "level": "Normal", "source": "Job", "message": message} for when, message in told]

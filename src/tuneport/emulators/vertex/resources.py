@@ -214,7 +214,7 @@ class Resources:
         def show() -> Json:
             (rendered,) = STATUS.render(result.model_copy(update={"trials": (trial,)}))["trials"]
             times = {one: rendered[one] for one in ("startTime", "endTime") if one in rendered}
-            created = rendered.get("startTime") or timestamp(self._host.clock.shown(job.created))
+            created = rendered.get("startTime") or timestamp(job.created)
             return {
                 "name": name,
                 "displayName": f"{job.body['displayName']}-{trial.id}",

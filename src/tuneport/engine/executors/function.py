@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import inspect
 import queue
 import threading
@@ -16,6 +17,10 @@ from tuneport.engine.launch import Reported, TrialContext
 from tuneport.model.results import Failure, FailureKind
 
 LOOKED_FOR = "what the function returns: a number, or a mapping with the metric's name"
+
+
+CURRENT: contextvars.ContextVar[TrialContext] = contextvars.ContextVar("trial")
+"""The trial that a call of the function stands for, for those who need to know more than its parameters."""
 
 
 class FunctionExecutor:
@@ -77,6 +82,7 @@ class FunctionExecutor:
         """Nothing to let go of; see Executor."""
 
     def _run(self, context: TrialContext, timeout: float | None, stop: threading.Event) -> None:
+        CURRENT.set(context)  # a thread has variables of its own
         began = time.monotonic()
         failure: Failure | None = None
         try:
