@@ -230,6 +230,8 @@ class Engine:
         hurry = self._interrupted or self._verdict is not None
         for trial in list(self._record.running):
             if self._record.lives[trial].stopping is None:
+        if not hurry and not self._requests:
+            return  # of many running trials, not even one is looked at
                 if trial in self._requests:
                     self._stop(trial, PERSON)
                 elif hurry:
