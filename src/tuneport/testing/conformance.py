@@ -351,6 +351,12 @@ class ImportSuite(Suite):
         made = exchange.translate(job, self.backend, imported.settings, form=imported.form)
         assert made.payload == _document(golden)
 
+    def test_what_is_understood_is_said_in_full(self, golden: Path) -> None:
+        """I6: without the spelling that a job keeps, the document still asks for all that was read."""
+        translator = self.backend.translator
+        reading = translator.read(_document(golden))
+        assert translator.read(translator.write(reading)) == reading
+
     def test_mistakes_are_told_with_their_place(self, batch: int) -> None:
         """I4: a malformed document is a PayloadError with pointers, whatever is wrong; I5: within a second."""
         documents = [*self.documents()]
