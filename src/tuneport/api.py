@@ -290,7 +290,7 @@ def attach(ref: str, *, workspace: str | Path | None = None) -> Run:
 
 def _remote(name: str, settings: Mapping[str, Any] | None = None, workspace: str | Path | None = None) -> RemoteRuns:
     backend = translating.cloud(name)
-    return RemoteRuns(backend, translating.settings_of(backend, settings), ledger(workspace))
+    return RemoteRuns(backend, translating.settings_of(backend, settings), ledger(workspace), load_config().prices)
 
 
 def ledger(workspace: str | Path | None = None) -> Ledger:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from tuneport.backends import registry
 from tuneport.backends.protocols import Backend
+from tuneport.catalog.prices import Prices
 from tuneport.catalog.relocation import Maps
 from tuneport.errors import JobError, Problem, SettingsError
 from tuneport.model.word import Word, did_you_mean, pointer
@@ -22,8 +23,9 @@ FILE = "tuneport.toml"
 PROJECT_FILE = "pyproject.toml"
 PREFIX = "TUNEPORT_"
 DEFAULT_BACKEND = "local"
-MAPS = "map"
-"""The section that belongs to no backend."""
+MAPS, PRICES = "map", "prices"
+_COMMON: Mapping[str, type[Word]] = {MAPS: Maps, PRICES: Prices}
+"""The sections that belong to no backend."""
 SHORTHANDS: Mapping[str, tuple[str, ...]] = {"workspace": ("local", "workspace")}
 """Settings that may be given without their section."""
 NOT_SETTINGS = frozenset(
@@ -68,11 +70,13 @@ class Config:
         on: the backend to use where a call names none.
         sections: settings of the backends that are in use or mentioned, by the backend's name.
         maps: where things of one cloud are on another.
+        prices: what machines cost.
     """
 
     on: str
     sections: Mapping[str, Word]
     maps: Maps
+    prices: Prices
     _given: Mapping[_Path, _Given]
 
     def settings(self, backend: Backend[S]) -> S:
@@ -87,9 +91,9 @@ class Config:
             Setting("on", self.on, _origin(self._given, ("on",))),
             *(Setting(f"{name}.{field}", value, _origin(self._given, (name, field))) for name, field, value in fields),
             *(
-                Setting(f"{MAPS}.{kind}", value, _origin(self._given, (MAPS, kind)))
-                for kind, value in self.maps
-                if value
+                Setting(f"{section}.{field}", value, _origin(self._given, (section, field)))
+                for section, word in ((MAPS, self.maps), (PRICES, self.prices))
+                for field, value in word.brief().items()
             ),
         ]
 
@@ -186,26 +190,26 @@ def _checked(given: Mapping[_Path, _Given]) -> Config:
     problems: list[Problem] = []
     sections: dict[str, Word] = {}
     for name in dict.fromkeys((str(on), *(path[0] for path in given))):
-        if name in known or name == MAPS:
+        if name in known or name in _COMMON:
             try:
                 sections[name] = _section(name, given)
             except JobError as error:
                 problems += [_located(problem, name, given) for problem in error.problems]
         elif name not in {"on", on}:
-            hint = did_you_mean(name, ["on", MAPS, *SHORTHANDS, *known])
+            hint = did_you_mean(name, ["on", *_COMMON, *SHORTHANDS, *known])
             problems.append(Problem(f"/{name}", f"unknown setting '{name}'; {hint}", place=_origin(given, (name,))))
     if not isinstance(on, str):
         problems.append(Problem("/on", f"must be a backend's name, not {on!r}", place=_origin(given, ("on",))))
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise SettingsError(f"settings: {count}", problems=problems)
-    maps = sections.pop(MAPS, None)
-    return Config(on, sections, maps if isinstance(maps, Maps) else Maps(), given)
+    maps, prices = (cast("Any", sections.pop(name, kind())) for name, kind in _COMMON.items())
+    return Config(on, sections, maps, prices, given)
 
 
 def _section(name: str, given: Mapping[_Path, _Given]) -> Word:
     """The section as its backend understands it; the text of a variable is read as a number where text is wrong."""
-    settings_type: type[Word] = Maps if name == MAPS else registry.load(name).settings_type
+    settings_type: type[Word] = _COMMON.get(name) or registry.load(name).settings_type
     own = {path[1:]: value for path, value in given.items() if path[0] == name}
     try:
         section = settings_type.model_validate(_nested(own))

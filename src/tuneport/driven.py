@@ -25,7 +25,7 @@ from tuneport.exchange import Translated
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import Random
-from tuneport.model.trial_spec import Resources
+from tuneport.model.trial_spec import Resources, TrialSpec
 from tuneport.model.word import Word
 from tuneport.search.study import Study
 from tuneport.translation.capabilities import Fidelity, screen
@@ -76,8 +76,15 @@ def places(
             for example in _examples(job):
                 fields = translating.translate(example, name, settings=chosen).report.fields
                 TranslationReport(fields=tuple(one for one in fields if not _is_ours(one.pointer))).require(tolerate)
-        made.append({"name": name, "settings": chosen.model_dump(mode="json"), "parallel": rooms.get(name)})
+        rate = load_config().prices.rate(name, _there(job, name, chosen))
+        settings_there = chosen.model_dump(mode="json")
+        made.append({"name": name, "settings": settings_there, "parallel": rooms.get(name), "rate": rate})
     return made
+
+
+def _there(job: TuningJob, name: str, chosen: Word) -> TrialSpec:
+    """A trial as it is meant in a place, with its machine."""
+    return job.trial if name == LOCAL else translating.translate(job, name, settings=chosen).job.trial
 
 
 def _by_place(on: Sequence[str], settings: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -102,6 +109,7 @@ def refusals(job: TuningJob, on: Sequence[str], settings: Mapping[str, Any] | No
     found = [one for one in lacking if _is_ours(one.pointer)]
     for name in on:
         chosen = _settings_of(name, given.get(name))
+        found += load_config().prices.problems(job.budget, name, _there(job, name, chosen))
         if isinstance(chosen, LocalSettings):
             found += [*lacking, *local_problems(job.trial, job.budget, base, discover(chosen.gpus))]
             continue

@@ -88,7 +88,8 @@ def problems(job: TuningJob | Mapping[str, Any], on: str, chosen: LocalSettings,
     """
     if isinstance(job, TuningJob):
         lacking = screen(job, registry.load(on).capabilities)
-        return [*lacking, *_machine_problems(job.trial, job.budget, chosen, base)]
+        priced = load_config().prices.problems(job.budget, LOCAL, job.trial)
+        return [*lacking, *_machine_problems(job.trial, job.budget, chosen, base), *priced]
     try:
         return problems(TuningJob.model_validate(dict(job)), on, chosen, base)
     except JobError as error:
@@ -139,7 +140,8 @@ def create(
 
     earlier = known(valid)
     client = opened(chosen, create=True)
-    return client, client.create(valid, base or Path.cwd(), ProcessExecutor.name, version(), earlier)
+    rate = load_config().prices.rate(LOCAL, valid.trial)
+    return client, client.create(valid, base or Path.cwd(), ProcessExecutor.name, version(), earlier, rate=rate)
 
 
 def create_driven(
@@ -153,7 +155,10 @@ def create_driven(
     from tuneport.engine.executors.places import PlacesExecutor  # noqa: PLC0415 - see opened
 
     client = opened(settings(LOCAL, workspace=workspace), create=True)
-    return client, client.create(job, base or Path.cwd(), PlacesExecutor.name, version(), earlier, places)
+    rates = [one["rate"] for one in places]
+    rate = None if None in rates else max(rates)  # so that a limit on money holds wherever the trials are
+    made = client.create(job, base or Path.cwd(), PlacesExecutor.name, version(), earlier, places, rate=rate)
+    return client, made
 
 
 def version() -> str:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from tuneport import exchange
 from tuneport.backends import registry
 from tuneport.backends.protocols import Backend, Cloud
+from tuneport.catalog.prices import Estimate, Prices, estimate
 from tuneport.catalog.relocation import Maps
 from tuneport.config import load as load_config
 from tuneport.errors import BackendNotFoundError, JobError, PayloadError, Problem, SettingsError, TuneportError
 from tuneport.exchange import Imported, Migrated, Translated
 from tuneport.model.job import TuningJob
+from tuneport.model.results import Trial
 from tuneport.model.word import Word
 from tuneport.translation.blame import blamed
 from tuneport.translation.box import FORM
@@ -166,6 +168,9 @@ class Plan:
         machine: what one trial runs on, in the cloud's words.
         replicas: machines per trial.
         unresolved: all that stands in the way.
+        rate: what an hour of one trial costs; None: not known.
+        cost: what the run may cost; None: not known.
+        prices: by which that is.
     """
 
     translated: Translated
@@ -175,15 +180,19 @@ class Plan:
     machine: str | None
     replicas: int
     unresolved: list[Problem]
+    rate: float | None
+    cost: Estimate | None
+    prices: Prices
 
 
-def plan(job: Job, on: str, *, settings: Mapping[str, Any] | Word | None = None) -> Plan:
+def plan(job: Job, on: str, *, settings: Mapping[str, Any] | Word | None = None, earlier: Iterable[Trial] = ()) -> Plan:
     """What would be sent to a cloud, and what it means. Nothing is sent.
 
     Args:
         job: the job, or plain data that is one.
         on: the cloud.
         settings: of that cloud, over the configured ones.
+        earlier: trials of earlier runs of its kind, which say how long trials take.
 
     Raises:
         JobError: `job` is no valid job.
@@ -193,6 +202,8 @@ def plan(job: Job, on: str, *, settings: Mapping[str, Any] | Word | None = None)
     valid = _job(job)
     translated = translate(valid, on, settings=settings)
     trial, budget = translated.job.trial, translated.job.budget
+    prices = load_config().prices
+    rate = prices.rate(on, trial)
     return Plan(
         translated=translated,
         trials=budget.max_trials,
@@ -201,6 +212,9 @@ def plan(job: Job, on: str, *, settings: Mapping[str, Any] | Word | None = None)
         machine=trial.resources.machine,
         replicas=trial.resources.replicas,
         unresolved=refusals(valid, on, settings=settings),
+        rate=rate,
+        cost=None if rate is None else estimate(rate, budget.max_trials, _longest_busy(translated.job), earlier),
+        prices=prices,
     )
 
 
@@ -211,6 +225,15 @@ def _longest(job: TuningJob) -> float | None:
     if budget.max_trials is not None and trial.timeout is not None:
         rounds = math.ceil(budget.max_trials / budget.parallel_trials)
         bounds.append(rounds * trial.timeout * (1 + trial.retries))
+    return min(bounds, default=None)
+
+
+def _longest_busy(job: TuningJob) -> float | None:
+    """Most seconds of all trials together; None if nothing bounds them."""
+    budget, trial = job.budget, job.trial
+    bounds = [] if budget.max_seconds is None else [budget.max_seconds * budget.parallel_trials]
+    if budget.max_trials is not None and trial.timeout is not None:
+        bounds.append(budget.max_trials * trial.timeout * (1 + trial.retries))
     return min(bounds, default=None)
 
 

@@ -79,7 +79,7 @@ IMPURE = {
 """No clock, no chance, no files, no network, no processes in pure rooms."""
 
 LIBRARIES = {
-    "pydantic": {"model", "translation", "backend", "schemas"},
+    "pydantic": {"model", "translation", "catalog", "backend", "schemas"},
     "pydantic_core": {"model"},
     "numpy": {"search"},
     "scipy": {"search"},

@@ -56,7 +56,8 @@ def translate(
 def import_(file: Native, source: Whose = None, output: Out = None, as_json: Json = False) -> None:
     """Read a cloud's own document, or trials that others recorded.
 
-    A document becomes a job file, trials become a history that warm_start takes. What the model has no word for is kept in the job's box, so that nothing is lost on the way back.
+    A document becomes a job file, trials become a history that warm_start takes. What the model has no word for is kept
+    in the job's box, so that nothing is lost on the way back.
     Trials come from tables (.csv), from files of our own (.jsonl) and from studies of Optuna (optuna:STORAGE#STUDY).
 
     Example: tuneport import request.json --from sagemaker -o job.yaml
@@ -183,20 +184,24 @@ def _knowledge_text(told: FieldReport) -> str:
 def plan(
     job: JobFile,
     on: Annotated[str, typer.Option("--on", metavar="BACKEND", help="The cloud.", show_default=False)],
+    like: Annotated[
+        str | None, typer.Option(metavar="REF", help="An earlier run of its kind, which says how long trials take.")
+    ] = None,
     settings: Set = None,
     as_json: Json = False,
 ) -> int:
     """Say what would be sent to a cloud and what it means.
 
-    That is: trials, time, machines, and all that is unresolved.
-    The exit status is 3 if something is unresolved.
+    That is: trials, time, machines, money, and all that is unresolved. What machines cost is said in tuneport.toml,
+    under [prices]. The exit status is 3 if something is unresolved.
 
     Example: tuneport plan job.yaml --on vertex
     """
-    from tuneport import translating
+    from tuneport import api, translating
     from tuneport.files import read_job
 
-    made = translating.plan(read_job(job), on, settings=named_settings(settings))
+    earlier = () if like is None else api.attach(like).trials
+    made = translating.plan(read_job(job), on, settings=named_settings(settings), earlier=earlier)
     facts = {
         "backend": on,
         "form": made.translated.form,
@@ -205,6 +210,9 @@ def plan(
         "seconds": made.seconds,
         "machine": made.machine,
         "replicas": made.replicas,
+        "cost": None if made.cost is None else {"low": made.cost.low, "high": made.cost.high},
+        "currency": made.prices.currency,
+        "prices": str(made.prices),
         "unresolved": [{"pointer": one.pointer, "message": one.message, "hint": one.hint} for one in made.unresolved],
     }
     if as_json:
@@ -228,11 +236,23 @@ def _plan_text(job: TuningJob, facts: dict[str, Any]) -> str:
         f"{job.name} on {facts['backend']}, as a {facts['form']}",
         f"  {trials}, {facts['parallel']} at a time; {bound}",
         f"  each on {each}",
+        f"  {_cost_text(facts)}",
     ]
     if facts["unresolved"]:
         lines.append(f"  {len(facts['unresolved'])} unresolved:")
         lines += [f"    {one['pointer']}: {one['message']}" for one in facts["unresolved"]]
     return "\n".join(lines)
+
+
+def _cost_text(facts: dict[str, Any]) -> str:
+    """What it may cost."""
+    cost, currency = facts["cost"], facts["currency"]
+    if cost is None:
+        return f"its cost is not known: no price of {facts['machine'] or 'its machine'} under [prices]"
+    if cost["high"] is None:
+        return "nothing bounds its cost, and no earlier run says how long trials take (--like)"
+    amount = f"at most {cost['high']:.2f}" if cost["low"] is None else f"about {cost['low']:.2f} to {cost['high']:.2f}"
+    return f"costs {amount} {currency}, by {facts['prices']}"
 
 
 def diff(a: AnyFile, b: AnyFile, as_json: Json = False) -> None:

@@ -143,6 +143,14 @@ def chain(result: StudyResult) -> list[str]:
     return [f"goes on with {ref}: {count} trials" for ref, count in counts.items()]
 
 
+def spent(result: StudyResult) -> list[str]:
+    """What a run has cost, if that is known."""
+    from tuneport.config import load
+
+    prices = load().prices
+    return [] if result.cost is None else [f"spent {result.cost:.2f} {prices.currency}, by {prices}"]
+
+
 def tally(result: StudyResult) -> str:
     """How many trials a run has, and how they are."""
     return f"{len(result.trials)} trials: {counts(result.trials)}" if result.trials else "no trials yet"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tuneport import exchange
 from tuneport.backends.protocols import Client, Cloud
+from tuneport.catalog.prices import Prices, spent
 from tuneport.errors import BackendError, ConflictError, UnknownTrialError
 from tuneport.exchange import Translated
 from tuneport.model.job import TuningJob
@@ -28,12 +29,14 @@ class RemoteRuns:
         backend: the cloud.
         settings: of it.
         ledger: remembers what was submitted.
+        prices: what machines cost.
     """
 
-    def __init__(self, backend: Cloud[Any], settings: Word, ledger: Ledger) -> None:
+    def __init__(self, backend: Cloud[Any], settings: Word, ledger: Ledger, prices: Prices | None = None) -> None:
         self._backend = backend
         self._settings = settings
         self._ledger = ledger
+        self._prices = prices or Prices()
         self._clients: dict[str, Client] = {}
         self._hints: dict[str, dict[str, Hint]] = {}
         self._seen: dict[str, str] = {}
@@ -62,11 +65,21 @@ class RemoteRuns:
     def result(self, run: str) -> StudyResult:
         """The run as the service describes it now."""
         client = self._client(run)
-        result = self._backend.status.parse(client.describe(run), client.trials(run))
+        described = client.describe(run)
+        result = self._backend.status.parse(described, client.trials(run))
         trials = tuple(self._as_meant(run, trial) for trial in result.trials)
-        result = result.model_copy(update={"ref": self.ref(run), "backend": self._backend.name, "trials": trials})
+        ours = {"ref": self.ref(run), "backend": self._backend.name, "trials": trials}
+        result = result.model_copy(update=ours | {"cost": self._cost(described, trials)})
         self._remember(result)
         return result
+
+    def _cost(self, described: dict[str, Any], trials: Iterable[Trial]) -> float | None:
+        """What trials that have ended have cost, by the machine that the service says they have."""
+        name = self._backend.name
+        if name not in self._prices.per_hour:
+            return None
+        rate = self._prices.rate(name, exchange.read(described, self._backend).job.trial)
+        return None if rate is None else spent(rate, trials)
 
     def _remember(self, result: StudyResult) -> None:
         """Note how the run is, with the results of its trials, but without what they reported on the way."""
