@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tuneport import errors
     from tuneport.api import attach, resume, run, runs, submit
     from tuneport.handle import Run
+    from tuneport.migration import migrate
     from tuneport.model.job import Budget, TuningJob, WarmStart
     from tuneport.model.parameters import Categorical, Discrete, Float, Int, When, when
     from tuneport.model.results import Failure, FailureKind, Measurement, RunState, StudyResult, Trial, TrialState
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     )
     from tuneport.model.trial_spec import Input, Output, Resources, TrialSpec
     from tuneport.search.study import Study
-    from tuneport.migration import migrate
     from tuneport.translating import import_job, translate
     from tuneport.tuning import tune
 

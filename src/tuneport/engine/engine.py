@@ -197,6 +197,8 @@ class Engine:
             return Verdict(RunState.SUCCEEDED, RunReason.TARGET, message)
         if budget.max_seconds is not None and self._record.seconds >= budget.max_seconds:
             return self._spent(RunReason.TIME, f"the time budget of {budget.max_seconds:g} s is spent")
+        if budget.max_cost is not None and self._record.cost >= budget.max_cost:
+            return self._spent(RunReason.COST, f"the money of the budget, {budget.max_cost:g}, is spent")
         patience = budget.max_trials_without_improvement
         if patience is not None and self._tally.since_best >= patience:
             message = f"{patience} trials in a row did not improve on the best"
@@ -228,10 +230,10 @@ class Engine:
     def _stop_what_must(self) -> None:
         """Stop single trials on request, and all of them when the run must end now."""
         hurry = self._interrupted or self._verdict is not None
-        for trial in list(self._record.running):
-            if self._record.lives[trial].stopping is None:
         if not hurry and not self._requests:
             return  # of many running trials, not even one is looked at
+        for trial in list(self._record.running):
+            if self._record.lives[trial].stopping is None:
                 if trial in self._requests:
                     self._stop(trial, PERSON)
                 elif hurry:

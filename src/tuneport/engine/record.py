@@ -48,6 +48,7 @@ class Record:
         earlier = [Trial.model_validate(one) for one in row.manifest.get("history", ())]
         self.study = Study(self.job.study, seed=row.manifest["seed"], budget=self.job.budget, history=earlier)
         self.search = self.study.search
+        self._earlier = earlier
         self._clock = clock
         self.lives: dict[int, Life] = {}
         self.running: dict[int, None] = {}
@@ -62,6 +63,7 @@ class Record:
         self.ended: float | None = None
         self._ended: dict[int, Trial] = {}
         self._worked = 0.0
+        self._busy = 0.0
         self._began: float | None = None
         self._last = row.created
 
@@ -105,7 +107,7 @@ class Record:
         """What `auto` stands for is settled when a run begins, whatever would be chosen today."""
         if not self.lives and search.algorithm != self.study.search.algorithm:
             spec = self.job.study.changed(algorithm=search.algorithm)
-            self.study = Study(spec, seed=self.row.manifest["seed"], budget=self.job.budget)
+            self.study = Study(spec, seed=self.row.manifest["seed"], budget=self.job.budget, history=self._earlier)
         self.search = search
 
     def _apply_to_trial(self, event: Event, trial: int, body: dict[str, Any]) -> None:
@@ -134,12 +136,15 @@ class Record:
                 self.lives[trial].stopping = body["why"]
             case "requeued":
                 life = self.lives[trial]
+                self._busy += event.at - (life.started or event.at)
                 life.stopping = None
                 life.retries += body["counts"] == "retry"
                 life.losses += body["counts"] == "loss"
                 self.study.apply(Restarted(trial))
                 self._move(trial, self.waiting)
             case "ended":
+                if trial in self.running:
+                    self._busy += event.at - (self.lives[trial].started or event.at)
                 self.lives[trial].ended = event.at
                 self._move(trial, None)
                 self.study.apply(_end(trial, body))
@@ -159,6 +164,13 @@ class Record:
     def seconds(self) -> float:
         """Seconds for which the run has been driven, up to now."""
         return self._worked + (self._clock() - self._began if self._began is not None else 0.0)
+
+    @property
+    def cost(self) -> float:
+        """What all attempts of all trials have cost up to now; 0 if prices are not known."""
+        now = self._clock()
+        running = sum(now - (self.lives[trial].started or now) for trial in self.running)
+        return (self._busy + running) / 3600 * float(self.row.manifest.get("rate", 0))
 
     def trial(self, trial: Trial) -> Trial:
         """A trial of the study with what the engine knows of it."""
@@ -197,6 +209,7 @@ class Record:
             reason=self.reason,
             message=self.message,
             notes=tuple(dict.fromkeys(self.notes)),
+            cost=self.cost if "rate" in self.row.manifest else None,
             created=self.row.created,
             ended=self.ended,
         )

@@ -98,6 +98,8 @@ class RunReason(StrEnum):
     """A trial reached the objective's target."""
     TIME = "time"
     """`max_seconds` is spent."""
+    COST = "cost"
+    """`max_cost` is spent."""
     NO_IMPROVEMENT = "no_improvement"
     """`max_trials_without_improvement` trials in a row did not beat the best."""
     REQUEST = "request"
@@ -193,6 +195,8 @@ class StudyResult(Word):
     """The same in one sentence."""
     notes: tuple[str, ...] = ()
     """What else there is to know of how it ran, in sentences, such as why trials were not run as asked for."""
+    cost: float | None = None
+    """What its trials have cost so far, by the user's price table and in its currency; None: not known."""
     created: float | None = None
     ended: float | None = None
     links: dict[str, str] = {}

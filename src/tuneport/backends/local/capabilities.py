@@ -63,7 +63,7 @@ CAPABILITIES = Capabilities(
         F.BUDGET_MAX_FAILED_TRIALS: exact(),
         F.BUDGET_MAX_SECONDS: exact(),
         F.BUDGET_NO_IMPROVEMENT: exact(),
-        F.BUDGET_MAX_COST: unsupported("no price of this machine is known", instead="limit max_seconds or max_trials"),
+        F.BUDGET_MAX_COST: exact("by the price of an hour of one trial, which [prices] must say"),
         F.TRIAL_COMMAND: exact(),
         F.TRIAL_IMAGE: unsupported(
             "containers are not started on this machine", instead="give a command as well; it runs without the image"
@@ -111,24 +111,20 @@ CAPABILITIES = Capabilities(
         F.TRIAL_ENCRYPTION_DISK_KEY: approximated("results are kept as this machine keeps files"),
         F.TRIAL_METRIC_REPORTS: exact(),
         F.TRIAL_METRIC_PATTERNS: exact(),
+        F.TRIAL_WARM_WORKERS: exact("on Linux, for Python scripts and modules; others are started as ever"),
+        F.TRIAL_PRELOAD: exact(),
         F.RESOURCES_GPUS: exact(),
         F.RESOURCES_GPU_SHARE: exact(),
         F.RESOURCES_GPU_TYPE: approximated("trials get the GPUs that this machine has"),
         F.RESOURCES_GPU_MEMORY: exact(),
         F.RESOURCES_CPUS: approximated("trials are told how many cores to use; nothing holds them to it"),
-        F.TRIAL_WARM_WORKERS: exact("on Linux, for Python scripts and modules; others are started as ever"),
-        F.TRIAL_PRELOAD: exact(),
         F.RESOURCES_MEMORY: approximated("trials share the memory of this machine"),
         F.RESOURCES_DISK: approximated("trials share the disk of this machine"),
         F.RESOURCES_REPLICAS: unsupported("there is only this one machine", instead="set replicas to 1"),
         F.RESOURCES_MACHINE: dropped("a machine type of a cloud means nothing here"),
         F.RESOURCES_POOL: dropped("reserved machines of a cloud mean nothing here"),
-        F.WARM_START_TRANSFER: unsupported(
-            "earlier runs are not learnt from on this machine yet", instead="leave warm_start out"
-        ),
-        F.WARM_START_IDENTICAL: unsupported(
-            "earlier runs are not gone on with in a new one yet", instead="resume the earlier run itself"
-        ),
+        F.WARM_START_TRANSFER: exact("trials count as far as they are points of the space of today"),
+        F.WARM_START_IDENTICAL: exact("trials count as far as they are points of the space of today"),
         F.DESCRIPTION: exact(),
         F.EXPERIMENT: dropped("experiments of a cloud mean nothing here"),
         F.EXPERIMENT_TENSORBOARD: dropped("a TensorBoard of a cloud means nothing here"),

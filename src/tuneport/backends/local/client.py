@@ -97,10 +97,19 @@ class LocalClient:
         version: str,
         history: Sequence[Trial] = (),
         places: Sequence[Mapping[str, Any]] = (),
+        *,
+        rate: float | None = None,
     ) -> str:
-        """Record a new run, with trials of earlier ones that its search is to know. Nothing is started yet.
+        """Record a new run. Nothing is started yet.
 
-        `places` say where its trials are, if not on this machine alone: plain data for `elsewhere`.
+        Args:
+            job: what it runs.
+            base: directory that relative paths of the job mean.
+            executor: what is to start its trials.
+            version: of tuneport.
+            history: trials of earlier runs that its search is to know.
+            places: where its trials are, if not on this machine alone: plain data for `elsewhere`.
+            rate: what an hour of one trial costs; None: not known.
 
         Returns:
             its id.
@@ -127,6 +136,8 @@ class LocalClient:
             manifest["history"] = [one.model_dump(mode="json", include=kept) for one in history]
         if places:
             manifest["places"] = list(places)
+        if rate is not None:
+            manifest["rate"] = rate
         return self._store.create(job.name, job.model_dump_json(), manifest).id
 
     def find(self, name: str) -> str:
