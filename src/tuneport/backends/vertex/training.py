@@ -23,7 +23,7 @@ _INSUFFICIENT, _ABORTED, _INTERNAL, _UNAVAILABLE, _LATE = 8, 10, 13, 14, 4
 _PREEMPTED = re.compile(r"preempt", re.IGNORECASE)
 _NO_MACHINES = re.compile(r"stockout|insufficient|no capacity|not available|exhausted", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"out of memory|memory limit|\bOOM", re.IGNORECASE)
-_EXIT_CODE = re.compile(r"non-zero (?:exit )?status(?: of)? (-?\d+)")
+_EXIT_CODE = re.compile(r"exited with (?:a non-zero )?status(?: of)? (-?\d+)")
 
 
 class VertexTraining:

@@ -229,6 +229,8 @@ class Jobs:
         status: Json = STATUS.render(result.model_copy(update={"trials": ()}))["status"]  # tables take their time
         if result.state is RunState.PENDING and self._host.phase(document) == "creating":
             status |= {"phase": "Creating", "secondary_phase": "Creating"}
+        if result.state is RunState.FAILED and not requests.is_search(document.body["request"]) and _is_lost(result):
+            status |= {"phase": "Abnormal", "secondary_phase": "Lost"}
         starts = [one.started for one in result.trials if one.started is not None]
         started = min(starts, default=None)
         ended = result.ended if result.state.ended else self._host.clock.now()
@@ -408,6 +410,12 @@ def _once(result: StudyResult) -> StudyResult:
     if trial.failure.kind in _ENDED_WELL:
         return result.model_copy(update={"state": RunState.SUCCEEDED, "message": ""})
     return result.model_copy(update={"message": trial.failure.message})
+
+
+def _is_lost(result: StudyResult) -> bool:
+    """Whether the machine, and not the program, ended a trial."""
+    lost = {FailureKind.PREEMPTED, FailureKind.INFRASTRUCTURE}
+    return any(one.failure is not None and one.failure.kind in lost for one in result.trials)
 
 
 def _iso(moment: float) -> str:

@@ -349,6 +349,10 @@ _ENDED_WELL = {FailureKind.METRIC_MISSING, FailureKind.INFEASIBLE}
 """What a trial can lack although its program ended well."""
 
 
+_CODES = {FailureKind.PREEMPTED: (10, "Preempted: "), FailureKind.INFRASTRUCTURE: (8, "Resources are insufficient: ")}
+"""What a custom job says that did not fail by itself: a code of google.rpc, and how its message begins."""
+
+
 def _outcome(trial: Trial) -> Json:
     """State and error of a trial's custom job."""
     state, failure = _JOB_STATES[trial.state], trial.failure
@@ -358,7 +362,8 @@ def _outcome(trial: Trial) -> Json:
     if state == "CANCELLED":
         error = {"error": {"code": 1, "message": "CANCELED"}}
     elif state == "FAILED":
-        error = {"error": {"code": 3, "message": failure.message if failure else "the program failed"}}
+        code, cause = _CODES.get(failure.kind, (3, "")) if failure else (3, "")
+        error = {"error": {"code": code, "message": f"{cause}{failure.message if failure else 'the program failed'}"}}
     return {"state": f"JOB_STATE_{state}", **error}
 
 
