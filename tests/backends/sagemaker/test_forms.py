@@ -8,7 +8,7 @@ import pytest
 from tuneport import exchange
 from tuneport.backends.protocols import Reading
 from tuneport.backends.sagemaker import BACKEND
-from tuneport.backends.sagemaker.forms import FORMS, recognise
+from tuneport.backends.sagemaker.carriers import FORMS, recognise
 from tuneport.errors import PayloadError
 
 from .documents import CONFIG, ONE, SEVERAL, changed, golden, plain
@@ -104,6 +104,24 @@ def test_terraforms_blocks_may_be_lists_of_one():
     config = document["config"] | {"objective": [document["config"]["objective"]]}
     listed = document | {"config": [config], "training_job_definition": [document["training_job_definition"]]}
     assert TRANSLATOR.read(listed).request == TRANSLATOR.read(document).request
+
+
+def test_a_pipelines_component_has_json_in_its_inputs():
+    document = written("pipelines") | {"region": "eu-west-1"}
+    config = json.loads(document["hyper_parameter_tuning_job_config"])
+    assert config["hyperParameterTuningJobObjective"]["type_"] == "Minimize"
+    assert "roleARN" in json.loads(document["training_job_definition"])
+    imported = exchange.read(document, BACKEND)
+    assert (imported.form, imported.settings.region) == ("pipelines", "eu-west-1")
+    edited = exchange.translate(imported.job.changed(name="demo-2"), BACKEND, imported.settings).payload
+    assert edited == document | {"hyper_parameter_tuning_job_name": "demo-2"}
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 10_000, "text", '{"strategy": NaN}'])
+def test_inputs_of_a_component_that_are_no_json_are_refused(text):
+    with pytest.raises(PayloadError) as caught:
+        TRANSLATOR.read(written("pipelines") | {"hyper_parameter_tuning_job_config": text})
+    assert {one.pointer for one in caught.value.problems} == {"/hyper_parameter_tuning_job_config"}
 
 
 def test_a_response_has_the_defaults_that_the_service_fills_in():

@@ -7,15 +7,13 @@ from functools import cache
 from typing import Any, Literal, TypeAlias
 
 from tuneport.backends.protocols import Reading
-from tuneport.backends.sagemaker import forms, rules
+from tuneport.backends.sagemaker import rules
 from tuneport.backends.sagemaker.canonical import canonical, wire
+from tuneport.backends.sagemaker.carriers import FORMS, NAMELESS, READ_ONLY, WITH_REGION, recognise
 from tuneport.backends.sagemaker.forms import (
     CONFIG,
-    FORMS,
     NAME,
-    NAMELESS,
     ONE,
-    READ_ONLY,
     REGION,
     SEVERAL,
     UNNAMED,
@@ -72,7 +70,7 @@ class SageMakerTranslator:
 
     def read(self, document: Json) -> Reading:
         """Recognise a document, take off its wrapping, and check it by the service's model and rules."""
-        form = forms.recognise(document)
+        form = recognise(document)
         taken = FORMS[form].take(document)
         request, region = _without_region(taken.request)
         named = taken.name is not None and isinstance(request, dict) and request.keys().isdisjoint(_NAMES)
@@ -103,7 +101,7 @@ class SageMakerTranslator:
             SEVERAL: None if single else [_write_one_of_several(job, part) for part in space.branches],
             "WarmStartConfig": write_warm_start(job.warm_start),
             "Tags": write_tags(job.labels),
-            REGION: settings.region if form in {"operator", "helm"} else None,
+            REGION: settings.region if form in WITH_REGION else None,
         }
         return {member: value for member, value in request.items() if value not in (None, {}, [])}
 
