@@ -155,7 +155,7 @@ def _place(said: Mapping[str, Any], run: str, job: TuningJob, note: Callable[[st
         return Place(name, here, Pool(discover(local.gpus), job.trial.resources), room)
     backend = drivable(name)
     settings = backend.settings_type.model_validate(said["settings"])
-    there = CloudExecutor(backend.jobs(settings, run), _documents(backend, settings), patient=alone)
+    there = CloudExecutor(backend.jobs(settings, run), _documents(backend, settings), note, patient=alone)
     return Place(name, there, Pool((), Resources()), room)
 
 

@@ -182,7 +182,14 @@ class Record:
             state = TrialState.REQUESTED
         elif life.stopping and not state.ended:
             state = TrialState.STOPPING
-        fields = {"state": state, "attempt": max(1, life.attempt), "started": life.started, "ended": life.ended}
+        links = trial.links | {"place": life.handle["place"]} if "place" in life.handle else trial.links
+        fields = {
+            "links": links,
+            "state": state,
+            "attempt": max(1, life.attempt),
+            "started": life.started,
+            "ended": life.ended,
+        }
         copy = trial.model_copy(update=fields)
         if state.ended:
             self._ended[trial.id] = copy

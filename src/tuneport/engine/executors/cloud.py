@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tuneport.backends.protocols import JobRef, JobStatus, Json, SingleJobs
+from tuneport.engine.executors.process import ATTEMPT_FILES
 from tuneport.engine.executors.protocols import Emitted, Event, Exited
 from tuneport.engine.launch import Reported, TrialContext
 from tuneport.engine.printed import Printed
@@ -65,13 +66,17 @@ class CloudExecutor:
     Args:
         jobs: the run's training jobs at the service.
         documents: a trial's training job in the service's words.
+        note: takes sentences that are to be recorded with the run.
         patient: wait for a service that cannot be reached; else that is raised as well.
     """
 
     name = "cloud"
 
-    def __init__(self, jobs: SingleJobs, documents: Documents, *, patient: bool = True) -> None:
+    def __init__(
+        self, jobs: SingleJobs, documents: Documents, note: Callable[[str], None], *, patient: bool = True
+    ) -> None:
         self._jobs = jobs
+        self._note = note
         self._documents = documents
         self._patient = patient
         self._running: dict[int, _Running] = {}
@@ -214,6 +219,7 @@ class CloudExecutor:
         """
         if not (error.retryable and self._patient):
             raise error
+        self._note(f"trials go on, but nothing is heard of them: {error.message}")
 
     # Watching ---------------------------------------------------------------------------------------------------
 
@@ -315,9 +321,11 @@ class _Log:
         self._left = MOST_LOG
         folder.mkdir(parents=True, exist_ok=True)
         earlier = folder / f"attempt-{attempt - 1}"
-        if attempt > 1 and self._path.exists() and not earlier.exists():
+        if attempt > 1 and not earlier.exists():
             earlier.mkdir()
-            self._path.replace(earlier / self._path.name)
+            for one in (folder / name for name in ATTEMPT_FILES):
+                if one.exists():
+                    one.replace(earlier / one.name)
         self._path.unlink(missing_ok=True)  # all that an adopted job wrote comes once more
 
     def write(self, lines: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ POLL = 0.1
 """Seconds between looks at the report files of running trials. Ends of trials are not polled for: they wake us."""
 ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", "ended.json")
 
-OURS = frozenset({"TUNEPORT_TRIAL", "TUNEPORT_SPACE", "TUNEPORT_OBJECTIVE", "TUNEPORT_INPUTS"})
+OURS = frozenset({"TUNEPORT_TRIAL", "TUNEPORT_SPACE", "TUNEPORT_OBJECTIVE", "TUNEPORT_INPUTS", "TUNEPORT_REPORT"})
 """Variables of a trial; when a trial runs tuneport itself, they are not its trials'."""
 
 LOST = Failure(kind=FailureKind.INFRASTRUCTURE, message="the process that watched it was killed")
