@@ -23,7 +23,7 @@ from tuneport.model.results import (
     pareto,
     usable,
 )
-from tuneport.model.study import StudySpec
+from tuneport.model.study import Asha, StudySpec
 from tuneport.model.word import Scalar
 from tuneport.search.choice import chosen
 from tuneport.search.protocols import Decision, Observation
@@ -125,12 +125,15 @@ class Study:
         self.seed = next(s for s in (spec.algorithm.seed, seed, _drawn_seed()) if s is not None)
         self.space = Space(spec.parameters)
         self._on_event = on_event
+        self._sign = _sign(spec.objective.goal)
+        self._stages = spec.early_stopping if isinstance(spec.early_stopping, Asha) else None
         earlier = [self._observation(one) for one in history if one.state.ended]
         algorithm, version, reason = chosen(spec, self.space, budget or Budget())
         self.search = Search(algorithm=algorithm.changed(seed=self.seed), version=version, reason=reason)
-        self._searcher = make_searcher(algorithm, self.space, self.seed, earlier)
+        self._searcher = make_searcher(
+            algorithm, self.space, self.seed, earlier, staged=self._stages is not None and len(spec.objectives) == 1
+        )
         self._scheduler = make_scheduler(spec)
-        self._sign = _sign(spec.objective.goal)
         self._trials: dict[int, _Progress] = {}
         self._running: dict[int, _Progress] = {}
         self._finished: list[Observation] = []
@@ -387,7 +390,28 @@ class Study:
             return Observation(trial.id, trial.parameters, None, trial.state)
         bounds = self.spec.constraints
         excess = tuple(one.excess(metrics.get(one.metric)) for one in bounds) if bounds else ()
-        return Observation(trial.id, trial.parameters, losses, trial.state, excess)
+        return Observation(trial.id, trial.parameters, losses, trial.state, excess, self._rungs(trial.measurements))
+
+    def _rungs(self, measurements: Iterable[Measurement]) -> tuple[tuple[int, float], ...]:
+        """Steps and losses at the rungs that a trial reached, as the halving saw them, and at its end."""
+        if self._stages is None:
+            return ()
+        found: dict[int, float] = {}
+        rung, reports, best = self._stages.min_resource, 0, math.inf
+        for measurement in measurements:
+            value = measurement.metrics.get(self.spec.objective.metric)
+            if value is None:
+                continue
+            reports += 1
+            step = reports if measurement.step is None else measurement.step
+            best = min(best, self._sign * value)
+            last = step, best if self.spec.measurement == "best" else self._sign * value
+            while rung <= step:
+                found[rung] = last[1]
+                rung *= self._stages.reduction_factor
+        if reports:
+            found[last[0]] = last[1]
+        return tuple((step, loss) for step, loss in sorted(found.items()) if math.isfinite(loss))
 
     def _known(self, trial: Trial | int) -> _Progress:
         number = trial.id if isinstance(trial, Trial) else trial

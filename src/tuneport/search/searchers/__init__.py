@@ -20,7 +20,9 @@ from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.space import Space
 
 
-def make_searcher(algorithm: Algorithm, space: Space, seed: int, history: Sequence[Observation] = ()) -> Searcher:
+def make_searcher(
+    algorithm: Algorithm, space: Space, seed: int, history: Sequence[Observation] = (), *, staged: bool = False
+) -> Searcher:
     """The searcher that an algorithm stands for.
 
     Args:
@@ -28,13 +30,14 @@ def make_searcher(algorithm: Algorithm, space: Space, seed: int, history: Sequen
         space: what is searched.
         seed: makes the suggestions repeatable, at least 0.
         history: trials of earlier jobs, as far as they are of use; random searchers and grids do not look at them.
+        staged: whether observations have rungs.
 
     Raises:
         SearchError: a grid over an infinite space, a plug-in that is not there, or auto, which stands for another one.
         MissingExtraError: the package that the algorithm stands on is not installed.
     """
     precedents = Precedents(space, history)
-    searcher = _searcher(algorithm, space, seed, precedents)
+    searcher = _searcher(algorithm, space, seed, precedents, staged)
     if isinstance(algorithm, Grid):
         return searcher
     if searcher.adaptive and precedents:
@@ -43,7 +46,7 @@ def make_searcher(algorithm: Algorithm, space: Space, seed: int, history: Sequen
     return DefaultsFirst(searcher, space, seed) if has_defaults else searcher
 
 
-def _searcher(algorithm: Algorithm, space: Space, seed: int, precedents: Precedents) -> Searcher:
+def _searcher(algorithm: Algorithm, space: Space, seed: int, precedents: Precedents, staged: bool) -> Searcher:
     match algorithm:
         case Random() | Hyperband():
             return RandomSearcher(space, seed)
@@ -54,7 +57,7 @@ def _searcher(algorithm: Algorithm, space: Space, seed: int, precedents: Precede
         case Tpe():
             return TpeSearcher(algorithm, space, seed)
         case Bayesian():
-            return BayesianSearcher(algorithm, space, seed, precedents)
+            return BayesianSearcher(algorithm, space, seed, precedents, staged=staged)
         case CmaEs():
             return CmaEsSearcher(algorithm, space, seed)
         case Plugin():

@@ -14,6 +14,7 @@ from tuneport.search.protocols import Observation
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
 from tuneport.search.searchers.feasibility import ChanceLearner
+from tuneport.search.searchers.fidelity import StagedEmbedding
 from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess
 from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.novelty import Novelty
@@ -69,13 +70,21 @@ class BayesianSearcher:
 
     adaptive = True
 
-    def __init__(self, algorithm: Bayesian, space: Space, seed: int, precedents: Precedents | None = None) -> None:
+    def __init__(
+        self,
+        algorithm: Bayesian,
+        space: Space,
+        seed: int,
+        precedents: Precedents | None = None,
+        *,
+        staged: bool = False,
+    ) -> None:
         self._space = space
         self._precedents = precedents
         self._seed = seed
         self._novelty = Novelty(space)
         self._reader = EvidenceReader(space, seed)
-        self._embedding = Embedding(space)
+        self._embedding = StagedEmbedding(space) if staged else Embedding(space)
         self._initial = algorithm.initial_trials or min(max(len(space) + 1, 5), 15)
         self._densities = TpeSearcher(Tpe(initial_trials=1), space, seed)
         self._learner = KernelLearner(self._embedding, self._initial, lambda *told: self._told(*told)[0])
@@ -100,7 +109,7 @@ class BayesianSearcher:
         else:
             running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
             doubt = since_best - _PATIENCE if number % 2 == 0 else 0
-            draws = self._promising(self._outlook(evidence, running, doubt), evidence, rng)
+            draws = self._promising(self._outlook(evidence, finished, running, doubt), evidence, rng)
         return self._novelty.first_new(draws, seen, rng)
 
     def _exploring(self, number: int, rng: np.random.Generator) -> Iterator[Array]:
@@ -125,25 +134,35 @@ class BayesianSearcher:
         pool, promise = np.concatenate([pool, climbed]), np.concatenate([promise, outlook.promise(climbed)])
         yield from pool[np.argsort(-promise, kind="stable")]
 
-    def _outlook(self, evidence: Evidence, running: Array, doubt: int) -> Outlook:
+    def _outlook(self, evidence: Evidence, finished: Sequence[Observation], running: Array, doubt: int) -> Outlook:
         usable = np.isfinite(evidence.losses)
-        features, losses = self._embedding(evidence.cube), evidence.losses[usable]
-        kernel = self._learner.kernel(features[usable], losses)
+        features = self._embedding(evidence.cube)
+        measured, losses = self._measured(evidence, finished, features)
+        kernel = self._learner.kernel(measured, losses)
         if doubt > 0:
             kernel = kernel.doubted(self._learner.prior, max(_PATIENCE / (_PATIENCE + doubt), _SHORTEST))
-        values, share = self._told(features[usable], losses)
+        values, share = self._told(measured, losses)
         chosen = representative(values, _MODELLED)
-        places, values, waiting = features[usable][chosen], values[chosen], self._embedding(running)
+        places, values, waiting = measured[chosen], values[chosen], self._embedding(running)
         process = GaussianProcess(kernel, places, values)
         if len(waiting):
             places, values = np.concatenate([places, waiting]), np.concatenate([values, process.mean(waiting)])
             process = GaussianProcess(kernel, places, values, exact=len(waiting))
         model = StackedProcess(process, self._past, share) if self._past else process
         ties = np.count_nonzero(losses == losses.min()) - 1
-        kept = features[evidence.legal] if evidence.excess.shape[1] else places
+        everything = len(losses) == usable.sum() and not evidence.excess.shape[1]
+        kept = places if everything else features[evidence.legal]
         best = float(model.mean(kept).min()) - min(_PER_TIE * ties, _MOST) if len(kept) else None
         bounds = self._chances.of_bounds(features[usable], evidence.excess[usable])
         return Outlook(self._embedding, model, best, waiting, [*self._chances.of_a_result(features, usable), *bounds])
+
+    def _measured(self, evidence: Evidence, finished: Sequence[Observation], features: Array) -> tuple[Array, Array]:
+        """Where something was measured, and what: once per trial, or once per rung where there are rungs."""
+        usable = np.isfinite(evidence.losses)
+        if not isinstance(self._embedding, StagedEmbedding):
+            return features[usable], evidence.losses[usable]
+        trials = [one for one, known in zip(finished, usable, strict=True) if known]
+        return self._embedding.staged(evidence.cube[usable], trials)
 
     def _told(self, features: Array, losses: Array) -> tuple[Array, float]:
         """What the model is to explain: warped losses, less the share that earlier jobs explain; and that share."""
