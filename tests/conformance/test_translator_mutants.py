@@ -11,6 +11,8 @@ TOOL = Path(__file__).parents[2] / "tools" / "translator_mutants.py"
 
 @pytest.mark.parametrize("backend", ["vertex", "sagemaker", "modelarts"])
 def test_writes_and_reads_are_missed(backend):
-    done = subprocess.run([sys.executable, TOOL, backend, "--every", "30"], capture_output=True, text=True, check=False)
+    sample = [sys.executable, TOOL, backend, "--only", "study", "--every", "12"]
+    done = subprocess.run(sample, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    assert "mutants caught" in done.stdout
+    caught, _, tried = done.stdout.split()[1:4]
+    assert caught == tried != "0"
