@@ -16,6 +16,7 @@ from tuneport.handle import LOCAL, Progress, Run, parts
 from tuneport.model.history import History, fit, history_of
 from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult, Trial
+from tuneport.packaging import packed, upload
 from tuneport.remote.ledger import Ledger
 from tuneport.remote.runs import RemoteRuns, last_seen
 from tuneport.translation.capabilities import Fidelity
@@ -61,8 +62,18 @@ def check(
 
         return driven.refusals(_valid(job), _names(name), settings, base or Path.cwd())
     if translating.has_documents(registry.load(name)):
-        return translating.refusals(_valid(job), name, settings=settings)
+        return _refusals(_valid(job), name, settings, base)
     return here.problems(job, name, here.settings(name, settings, workspace), base)
+
+
+def _refusals(job: TuningJob, name: str, settings: Mapping[str, Any] | None, base: Path | None) -> list[Problem]:
+    """What stands in the way of running a job on a cloud, its code being where `submit` would put it."""
+    try:
+        placed, _ = packed(job, name, settings=settings, base=base)
+    except JobError as error:
+        others = translating.refusals(job, name, settings=settings)
+        return [*error.problems, *(one for one in others if one.pointer != "/trial/package")]
+    return translating.refusals(placed, name, settings=settings)
 
 
 def _check_kind(job: object) -> None:
@@ -124,7 +135,7 @@ def submit(
     if _is_driven(name, drive=drive):
         client, made = _create_driven(job, name, settings, base, Fidelity(tolerate), parallel, history, workspace)
     elif translating.has_documents(registry.load(name)):
-        return _send(job, name, settings, Fidelity(tolerate), form, workspace)
+        return _send(job, name, settings, Fidelity(tolerate), form, workspace, base)
     else:
         client, made = _create(job, name, settings, base, history, workspace)
     client.detach(made, [sys.executable, "-c", _BEGIN, made, str(client.workspace)])
@@ -193,13 +204,15 @@ def _send(
     tolerate: Fidelity,
     form: str | None,
     workspace: str | Path | None,
+    base: Path | None,
 ) -> Run:
-    """Check everything, then submit the job to a cloud."""
-    valid = _valid(job)
+    """Check everything, then submit the job to a cloud, its code first."""
+    valid, uploads = packed(_valid(job), name, settings=settings, base=base)
     if problems := translating.refusals(valid, name, settings=settings):
         raise JobError.of(f"job '{valid.name}' cannot run on {name}", problems)
     translated = translating.to_submit(valid, name, settings=settings, form=form)
     translated.report.require(tolerate)
+    upload(uploads, translating.settings_of(translating.cloud(name), settings))
     runs_there = _remote(name, settings, workspace)
     return Run(runs_there, runs_there.submit(valid, translated))
 

@@ -24,6 +24,7 @@ from tuneport.model.history import Fit, History, fit, history_of
 from tuneport.model.job import Budget, TuningJob, WarmStart
 from tuneport.model.results import StudyResult, Trial, TrialState
 from tuneport.model.study import Bayesian, Random
+from tuneport.packaging import packed
 from tuneport.translation.capabilities import Fidelity
 from tuneport.translation.report import FieldReport, TranslationReport
 
@@ -189,7 +190,8 @@ def _prepared(run: Run, house: House, max_trials: int | None) -> Moved:
     left, knowledge = _knowing(left, run, result, used, house) if found.trials else (left, None)
     if not house.is_cloud:
         return Moved(left, left.brief(), "job", TranslationReport(), found, used, knowledge)
-    made = translating.to_submit(left, house.name, settings=house.settings, form=house.form)
+    placed, _ = packed(left, house.name, settings=house.settings, base=house.base)
+    made = translating.to_submit(placed, house.name, settings=house.settings, form=house.form)
     return Moved(left, made.payload, made.form, made.report, found, used, knowledge)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import total_ordering
+from typing import Literal
 
 from tuneport.errors import Problem
 from tuneport.model.features import CATALOGUE, Feature, used
@@ -107,6 +108,8 @@ class Home:
         algorithm: stored algorithms.
         experiment: experiments, their runs, and TensorBoard instances.
         run: earlier runs to learn from.
+        code: how it takes a package of code: as a source distribution that pip installs, as an archive of a folder, or
+            as a folder; "": not at all.
     """
 
     cloud: str = ""
@@ -120,6 +123,7 @@ class Home:
     algorithm: str = ".*"
     experiment: str = ".*"
     run: str = ".*"
+    code: Literal["", "distribution", "archive", "folder"] = ""
 
 
 @dataclass(frozen=True, slots=True)

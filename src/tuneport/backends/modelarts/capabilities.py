@@ -236,7 +236,7 @@ CAPABILITIES = Capabilities(
             instead="put them there, and say obs://bucket/folder/",
             evidence="inputs[].remote",
         ),
-        F.TRIAL_INPUTS_REMOTE: exact(evidence="inputs[].remote.obs, .dataset; spec.volumes[].nfs"),
+        F.TRIAL_INPUTS_REMOTE: exact(evidence="inputs[].remote.obs, .dataset; spec.volumes[]"),
         F.TRIAL_INPUTS_FORMAT: dropped(
             "trainers there are not told of formats", evidence="inputs[] has no field for it"
         ),
@@ -299,7 +299,7 @@ CAPABILITIES = Capabilities(
     limits=Limits(),
     home=Home(
         cloud="modelarts",
-        uri=r"(obs|dataset|nfs)://.*",
+        uri=r"(obs|dataset|nfs|pfs)://.*",
         image=r"[^/:]+|[^/:]+:[^/]*py[^/]*|(swr[.-][^/]+/)?[^/.:]+/[^/]+",
         machine=r"modelarts\..*",
         network="",
@@ -307,6 +307,7 @@ CAPABILITIES = Capabilities(
         pool=r"[^/]+",
         algorithm=r"[\w.-]+(/[\w.-]+)?",
         experiment=r"[^/:]+",
+        code="folder",
     ),
     material=(
         "/algorithm/policies/auto_search/skip_search_params",

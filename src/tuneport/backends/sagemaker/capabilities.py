@@ -31,6 +31,7 @@ HOME = Home(
     identity=r"arn:aws[a-z-]*:iam::[0-9]{12}:role/.+",
     network=r"(subnet|sg)-[-0-9a-zA-Z]+",
     key=r"arn:aws[a-z-]*:kms:.+|alias/.+|(mrk-)?[0-9a-fA-F-]{32,36}",
+    code="archive",
 )
 
 NEEDS = (

@@ -35,6 +35,7 @@ HOME = Home(
     pool=r"[a-z][a-z0-9-]*",
     algorithm="",
     experiment=r"projects/.+",
+    code="distribution",
 )
 """Images are taken from Artifact Registry and from Docker Hub, whose names have no host. A machine is
 Google's unless it is plainly another cloud's: there are new ones every year."""
