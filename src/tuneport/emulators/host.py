@@ -212,6 +212,16 @@ class Host:
         program = self.programs.find(job.trial.under(one.parameters))
         return list(launching.lines(job, one, synthetic=program is None))
 
+    def written(self, run: str, trial: int, path: str, most: int) -> str:
+        """The first characters of a file that a trial wrote into its folder; nothing if it did not."""
+        with self._lock:
+            folder = self._client.folder(run)
+        try:
+            with (folder / "trials" / str(trial) / path).open(encoding="utf-8", errors="replace") as file:
+                return file.read(most)
+        except OSError:
+            return ""
+
     def wait(self, run: str, timeout: float | None = None) -> StudyResult:
         """The run once it has ended.
 

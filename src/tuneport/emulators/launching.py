@@ -18,6 +18,7 @@ from tuneport.emulators.programs import Programs, mapped
 from tuneport.engine.executors.function import CURRENT, call
 from tuneport.engine.launch import Launch, LaunchContract, Reported, ReportFile, TrialContext
 from tuneport.model.job import TuningJob
+from tuneport.translation.lowering import HINTS_VARIABLE, meant, read_hints
 
 Draw = Callable[[TrialContext], Fault | None]
 """What strikes a trial."""
@@ -155,7 +156,9 @@ def function(
         program = programs.find(known.trial)
         names = _names(known, job)
         if callable(program):
-            return _results(call(program, _asked_for(program, job, tuneport_parameters)), names)
+            hints = read_hints(known.trial.env.get(HINTS_VARIABLE, "")) or {}
+            parameters = meant(tuneport_parameters, hints)  # as tuneport_trial would hand them to a script
+            return _results(call(program, _asked_for(program, job, parameters)), names)
         return _results(_synthetic(known, tuneport_parameters, pause), names)
 
     return trial

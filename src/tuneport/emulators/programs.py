@@ -14,6 +14,7 @@ from tuneport.engine.launch import PYTHON
 from tuneport.errors import Problem, SettingsError
 from tuneport.model.job import TuningJob
 from tuneport.model.trial_spec import TrialSpec
+from tuneport.translation.lowering import HINTS_VARIABLE
 
 Program: TypeAlias = tuple[str, ...] | Callable[..., Any]
 """A program with its first arguments, or a Python function of this process, as `tuneport.tune` takes it."""
@@ -99,6 +100,7 @@ def mapped(job: TuningJob, program: tuple[str, ...] | None, step: float) -> Tuni
     if program is not None:
         changes = {**gone, "command": program, "env": env}
     else:
+        env.pop(HINTS_VARIABLE, None)  # it knows the parameters as the service does
         env[trainer.VARIABLE] = json.dumps(trainer.describe(job, step))
         changes = {**gone, "command": None, "function": trainer.FUNCTION, "args": (), "metrics": {}, "env": env}
     return job.model_copy(update={"trial": job.trial.model_copy(update=changes)})

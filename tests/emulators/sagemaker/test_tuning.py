@@ -143,6 +143,50 @@ def test_training_jobs_that_fail_say_why(cloud, image):
     assert first["FailureReason"].endswith(", exit code: 1")
 
 
+def test_what_a_training_job_writes_about_its_failure_is_the_reason(cloud, image, request_of):
+    code = "import os; open(os.environ['SM_OUTPUT_DIR'] + '/failure', 'w').write('no data\\n' + 'x' * 2000); exit(3)"
+    cloud.host.programs.map(image, (sys.executable, "-c", code))
+    cloud.create(request_of(ResourceLimits={"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1}))
+    cloud.ended()
+    (one,) = cloud.trainings()
+    assert one["FailureReason"].startswith("AlgorithmError: no data\nxxx")
+    assert one["FailureReason"].endswith("xxx, exit code: 3")
+    assert len(one["FailureReason"]) == 1024
+    said = cloud.client().describe_training_job(TrainingJobName=one["TrainingJobName"])
+    assert said["FailureReason"] == one["FailureReason"]
+
+
+@pytest.mark.parametrize("fault", [None, "metric-missing"])
+def test_a_job_fails_after_its_first_five_training_jobs_have(cloud, image, request_of, fault):
+    def train(**_):
+        raise RuntimeError("broken")
+
+    if fault:
+        cloud.faults.add(fault)
+    else:
+        cloud.host.programs.map(image, train)
+    cloud.create(request_of(ResourceLimits={"MaxNumberOfTrainingJobs": 20, "MaxParallelTrainingJobs": 1}))
+    said = cloud.ended()
+    assert (said["HyperParameterTuningJobStatus"], len(cloud.trainings())) == ("Failed", 5)
+    assert "5 trials" in said["FailureReason"]
+
+
+def test_a_single_success_lets_a_job_go_on(cloud, image, request_of):
+    calls = []
+
+    def train(**_):
+        calls.append(1)
+        if len(calls) != 5:
+            raise RuntimeError("broken")
+        return 1.0
+
+    cloud.host.programs.map(image, train)
+    cloud.create(request_of(ResourceLimits={"MaxNumberOfTrainingJobs": 9, "MaxParallelTrainingJobs": 1}))
+    said = cloud.ended()
+    assert (said["HyperParameterTuningJobStatus"], len(cloud.trainings())) == ("Completed", 9)
+    assert said["TrainingJobStatusCounters"]["NonRetryableError"] == 8
+
+
 def test_faults_of_the_service_are_counted_apart(cloud, image):
     cloud.host.programs.map(image, ("echo", "loss=1"))
     cloud.faults.add("capacity", "Demo-1/2")
@@ -209,6 +253,56 @@ def test_a_warm_start_knows_the_best_of_all(cloud, request_of):
     lost = request_of(name="orphan") | {"WarmStartConfig": json.loads(json.dumps(warm).replace("parent", "nobody"))}
     with pytest.raises(cloud.client().exceptions.ClientError, match="nobody"):
         cloud.create(lost)
+
+
+def bowl(lr, depth, opt="adam", **_):
+    return (lr - 0.07) ** 2 * 100 + (depth - 7) ** 2 + (opt == "adam")
+
+
+@pytest.mark.parametrize("kind", ["IdenticalDataAndAlgorithm", "TransferLearning"])
+def test_a_warm_start_learns_from_its_parents(cloud, image, request_of, kind):
+    cloud.host.programs.map(image, bowl)
+    cloud.create(
+        request_of(name="parent", ResourceLimits={"MaxNumberOfTrainingJobs": 40, "MaxParallelTrainingJobs": 4})
+    )
+    best = cloud.ended("parent")["BestTrainingJob"]["TunedHyperParameters"]
+    few = {"Strategy": "Bayesian", "ResourceLimits": {"MaxNumberOfTrainingJobs": 2, "MaxParallelTrainingJobs": 1}}
+    warm = {"ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": "parent"}], "WarmStartType": kind}
+    cloud.create(request_of(name="cold", **few))
+    cloud.create(request_of(name="warm", **few) | {"WarmStartConfig": warm})
+    values = {}
+    for name in ("cold", "warm"):
+        said = cloud.ended(name)
+        values[name] = said["BestTrainingJob"]["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
+    assert values["warm"] < values["cold"]
+    first = cloud.trainings("warm")[0]["TunedHyperParameters"]
+    assert first == best, "it begins where the parent was best"
+    cloud.client().delete_hyper_parameter_tuning_job(HyperParameterTuningJobName="parent")
+    assert cloud.trainings("warm")[0]["TunedHyperParameters"] == first
+
+
+def test_parents_that_do_something_else_are_refused(cloud, request_of):
+    cloud.create(name="parent")
+    cloud.ended("parent")
+    child = request_of(name="child")
+    config, definition = child["HyperParameterTuningJobConfig"], child["TrainingJobDefinition"]
+    config["HyperParameterTuningJobObjective"] = {"Type": "Maximize", "MetricName": "loss"}
+    ranges = config["ParameterRanges"]
+    ranges["ContinuousParameterRanges"].append({"Name": "depth", "MinValue": "2", "MaxValue": "9"})
+    del ranges["IntegerParameterRanges"]
+    definition["StaticHyperParameters"] = {"batch": "32"}
+    parent = [{"HyperParameterTuningJobName": "parent"}]
+    warm = {"ParentHyperParameterTuningJobs": parent, "WarmStartType": "TransferLearning"}
+    with pytest.raises(cloud.client().exceptions.ClientError) as caught:
+        cloud.create(child | {"WarmStartConfig": warm})
+    said = str(caught.value)
+    assert "ValidationException" in said
+    assert all(part in said for part in ("has the objective", "batch, epochs", "has depth in its Integer"))
+    moved = request_of(name="moved")
+    del moved["HyperParameterTuningJobConfig"]["ParameterRanges"]["IntegerParameterRanges"]
+    moved["TrainingJobDefinition"]["StaticHyperParameters"]["depth"] = "4"
+    cloud.create(moved | {"WarmStartConfig": warm})
+    assert cloud.ended("moved")["HyperParameterTuningJobStatus"] == "Completed"
 
 
 # ---- lists ----------------------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from tuneport.model.word import Scalar
 
 PREFIX = "ml"
 """Stands for /opt/ml, in the trial's folder."""
+FAILURE = f"{PREFIX}/output/failure"
+"""Where a trial may say why it failed."""
 HOST = "algo-1"
 GROUP = "homogeneousCluster"
 NETWORK = "lo"

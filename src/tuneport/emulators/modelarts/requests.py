@@ -13,6 +13,7 @@ from tuneport.emulators.modelarts.refusals import INVALID, RefusalError, invalid
 from tuneport.emulators.programs import Programs
 from tuneport.errors import JobError, PayloadError, Problem
 from tuneport.model.job import TuningJob
+from tuneport.translation.lowering import HINTS_VARIABLE
 
 Json: TypeAlias = dict[str, Any]
 
@@ -53,7 +54,7 @@ def _without_nulls(part: Any) -> Any:
 
 
 def job(request: Json) -> TuningJob:
-    """The job that a request asks for.
+    """The job that a request asks for: in the service's own words, which knows nothing of what hints say besides.
 
     Raises:
         RefusalError: the service would refuse it.
@@ -62,10 +63,22 @@ def job(request: Json) -> TuningJob:
         reading = TRANSLATOR.read(request)
         problems = TRANSLATOR.problems(reading.request, reading.form)
         if not problems:
-            return TRANSLATOR.from_native(reading.request, reading.form)[0]
+            plain, hints = _without_hints(reading.request)
+            asked = TRANSLATOR.from_native(plain, reading.form)[0]
+            return asked.model_copy(update={"trial": asked.trial.changed(env={**asked.trial.env, **hints})})
     except (PayloadError, JobError) as error:
         problems = list(error.problems) or [Problem("", error.message)]
     raise invalid(problems)
+
+
+def _without_hints(request: Json) -> tuple[Json, dict[str, str]]:
+    """A request without the variable that tells trials what their parameters stand for, and that variable."""
+    env = at(request, "/algorithm/environments")
+    hints = {name: text for name, text in env.items() if name == HINTS_VARIABLE}
+    if not hints:
+        return request, {}
+    plain = {name: text for name, text in env.items() if name not in hints}
+    return request | {"algorithm": request["algorithm"] | {"environments": plain}}, hints
 
 
 def is_search(request: Json) -> bool:

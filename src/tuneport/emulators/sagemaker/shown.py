@@ -13,6 +13,7 @@ from typing import Any
 from tuneport.backends.protocols import Json
 from tuneport.backends.sagemaker.forms import CONFIG, NAME, ONE, SEVERAL
 from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE, value_of
+from tuneport.backends.sagemaker.launch import FAILURE
 from tuneport.backends.sagemaker.space import chooser, combinations
 from tuneport.backends.sagemaker.status import STATUS, SUMMARIES
 from tuneport.emulators.documents import Document
@@ -25,6 +26,8 @@ DELETED = "sagemaker/deleted-tuning-job"
 ACCOUNT = "000000000000"
 _RANGES = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
 _FLAGS = ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining")
+_MOST_REASON = 1024
+"""Characters of a file in which a training job says why it failed that are read, and of a reason that is shown."""
 _LARGEST = 3.4028234663852886e38
 """Of a float of 32 bits."""
 
@@ -168,13 +171,22 @@ class HyperParameterTuningJob:
         return trial.model_copy(
             update={
                 "state": state,
-                "failure": failure and failure.model_copy(update={"message": _reason(failure)}),
+                "failure": failure and failure.model_copy(update={"message": self._reason(trial.id, failure)}),
                 "started": _floored(trial.started),
                 "ended": _floored(trial.ended),
                 "final_measurement": None if final is None else _single(final),
                 "links": {"trial": f"{self.name}-{trial.id:03}-{mark:08x}"},
             }
         )
+
+    def _reason(self, trial: int, failure: Failure) -> str:
+        """Why a training job failed, beginning with whose fault it was: in its own words, if it left any."""
+        code = "" if failure.exit_code is None else f", exit code: {failure.exit_code}"
+        if fault := _FAULTS_OF_SERVICE.get(failure.kind):
+            return f"{fault}: {failure.message}{code}"
+        said = self.host.written(self.run, trial, FAILURE, _MOST_REASON).strip() or failure.message
+        start = "AlgorithmError: "
+        return start + said[: _MOST_REASON - len(start) - len(code)] + code
 
     def _tuned(self, trial: Trial, texts: dict[str, str]) -> Json:
         """What a summary says of its definition: the name, and the tuned ones in the spelling of their ranges."""
@@ -204,13 +216,6 @@ def _final(summary: Json) -> float:
 _STATES = {FailureKind.TIMED_OUT: TrialState.STOPPED, FailureKind.METRIC_MISSING: TrialState.SUCCEEDED}
 """What the service does not count as failed."""
 _FAULTS_OF_SERVICE = {FailureKind.INFRASTRUCTURE: "CapacityError", FailureKind.PREEMPTED: "InternalServerError"}
-
-
-def _reason(failure: Failure) -> str:
-    """Why a training job failed, beginning with whose fault it was."""
-    fault = _FAULTS_OF_SERVICE.get(failure.kind, "AlgorithmError")
-    code = "" if failure.exit_code is None else f", exit code: {failure.exit_code}"
-    return f"{fault}: {failure.message}{code}"
 
 
 @dataclass(frozen=True)

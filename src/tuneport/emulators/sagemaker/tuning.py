@@ -12,7 +12,7 @@ from tuneport.backends.sagemaker import rules
 from tuneport.backends.sagemaker.forms import CONFIG, NAME
 from tuneport.backends.sagemaker.translate import TRANSLATOR
 from tuneport.emulators.host import Host
-from tuneport.emulators.sagemaker import alone
+from tuneport.emulators.sagemaker import alone, parents
 from tuneport.emulators.sagemaker.shown import DELETED, JOB, HyperParameterTuningJob, TrainingJob
 from tuneport.emulators.sagemaker.wire import VALIDATION, Call, RefusedError, checked, page, validation_errors, within
 from tuneport.errors import ConflictError, RunNotFoundError, UnknownTrialError
@@ -82,14 +82,15 @@ class Tuning:
             raise RefusedError(VALIDATION, validation_errors(problems))
         name = call.body[NAME]
         self._check_name(call.region, name)
-        self._check_parents(call)
+        lineage = self._parents(call)
         self._check_room(call.region)
         reading = TRANSLATOR.read(call.body)
         job, _ = TRANSLATOR.from_native(reading.request, reading.form)
+        known = parents.known(job, lineage)
         tags = {one["Key"]: one["Value"] for one in call.body.get("Tags", ())}
         body = {"request": call.body, "region": call.region, "launched_with": tags, "tags": {}}
         try:
-            document = self._host.submit(JOB, _key(call.region, name), body, job, contract="sagemaker")
+            document = self._host.submit(JOB, _key(call.region, name), body, job, "sagemaker", known)
         except ConflictError as error:
             raise _taken(name) from error
         created = HyperParameterTuningJob(self._host, document)
@@ -98,11 +99,11 @@ class Tuning:
     def _describe(self, call: Call) -> Json:
         checked(call, "DescribeHyperParameterTuningJobRequest")
         job = self._job(call)
-        parents = []
-        for name in _parents(job.request):
+        lineage = []
+        for name in parents.named(job.request):
             with suppress(RefusedError):  # it may have been deleted since
-                parents.append(self._named(job.region, name))
-        return job.described(parents)
+                lineage.append(self._named(job.region, name))
+        return job.described(lineage)
 
     def _stop(self, call: Call) -> Json:
         checked(call, "StopHyperParameterTuningJobRequest")
@@ -284,14 +285,13 @@ class Tuning:
         if len(jobs) >= most and sum(not job.result.state.ended for job in jobs) >= most:
             raise RefusedError("ResourceLimitExceeded", f"The account-level limit of {most} tuning jobs is reached.")
 
-    def _check_parents(self, call: Call) -> None:
-        for name in _parents(call.body):
-            try:
-                parent = self._named(call.region, name)
-            except RefusedError as error:
-                raise RefusedError(VALIDATION, str(error)) from None
-            if not parent.result.state.ended:
-                raise RefusedError(VALIDATION, f"The parent tuning job {name} is in status {parent.status}.")
+    def _parents(self, call: Call) -> list[HyperParameterTuningJob]:
+        try:
+            found = [self._named(call.region, name) for name in parents.named(call.body)]
+        except RefusedError as error:
+            raise RefusedError(VALIDATION, str(error)) from None
+        parents.check(call.body, found)
+        return found
 
 
 def _key(region: str, name: str) -> str:
@@ -301,11 +301,6 @@ def _key(region: str, name: str) -> str:
 
 def _taken(name: str) -> RefusedError:
     return RefusedError("ResourceInUse", f"Hyper parameter tuning job {name} already exists.")
-
-
-def _parents(request: Json) -> list[str]:
-    listed = request.get("WarmStartConfig", {}).get("ParentHyperParameterTuningJobs", ())
-    return [one[NAME] for one in listed]
 
 
 def _over_quota(request: Json) -> set[str]:
