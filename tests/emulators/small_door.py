@@ -87,7 +87,7 @@ def worded(error: Exception) -> Response:
 def door_module(name: str) -> ModuleType:
     """A module with this door's `serve`, for the cloud of that name."""
     module = ModuleType(f"tuneport.emulators.{name}")
-    module.serve = lambda host, faults, port: SmallDoor(name, host, faults, port)
+    module.serve = lambda host, faults, port, options: SmallDoor(name, host, faults, port)
     return module
 
 

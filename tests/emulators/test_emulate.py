@@ -210,6 +210,7 @@ def test_without_json_it_prints_what_a_shell_understands(emulators: Emulators):
         (["vertex", "--delay", "sleeping=3"], 2, ["sleeping=3", "creating, queued, pending, step"]),
         (["vertex", "--delay", "creating=-3"], 2, ["creating=-3"]),
         (["vertex", "--port", "70000"], 2, ["65535"]),
+        (["vertex", "--simulated", "--speed", "60"], 2, ["no speed"]),
         (["vertex", "--state", "/proc/nowhere"], 2, ["/proc/nowhere"]),
     ],
 )
@@ -241,6 +242,16 @@ def test_faults_are_the_same_in_every_process_of_a_seed(emulators: Emulators):
     first = fates("3")
     assert set(first) == {200, 429, 503}
     assert fates("3") == first
+
+
+def test_a_simulated_day_is_over_at_once(emulators: Emulators, until):
+    _, endpoints = emulators.ready(
+        "vertex", "--quick", "--simulated", "--delay", "pending=3600", "--delay", "step=3600"
+    )
+    url = f"{endpoints['vertex']}/jobs"
+    call("POST", url, job(max_trials=4))
+    said = until(finished(f"{url}/digits"), 20)
+    assert said["state"] == "succeeded"
 
 
 def test_a_lost_answer_leaves_the_job_there(emulators: Emulators):

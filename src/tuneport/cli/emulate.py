@@ -51,6 +51,15 @@ Delays = Annotated[
         "repeated.",
     ),
 ]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="CLOUD.NAME=VALUE",
+        help="What a service does where that is not known, such as vertex.stopping=true; may be repeated. "
+        "A wrong name lists all.",
+    ),
+]
 
 
 def emulate(
@@ -69,10 +78,15 @@ def emulate(
     speed: Annotated[
         float, typer.Option(metavar="FACTOR", min=0.001, help="How fast the clock of the emulators runs.")
     ] = 1.0,
+    simulated: Annotated[
+        bool,
+        typer.Option("--simulated", help="The clock stands while anything is done, and jumps to the next event."),
+    ] = False,
     delay: Delays = None,
     grace: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.0, help="Time for a trial to end when it is asked to.")
     ] = 10.0,
+    option: Options = None,
     quick: Annotated[bool, typer.Option("--quick", help="The synthetic trainer runs in no time, not as processes.")] = (
         False
     ),
@@ -92,11 +106,15 @@ def emulate(
     from tuneport.emulators.doors import CLOUDS, open_doors
     from tuneport.emulators.faults import Fault, Faults
     from tuneport.emulators.host import Host
+    from tuneport.emulators.options import read
     from tuneport.emulators.programs import Programs
 
+    if simulated and speed != 1.0:
+        raise typer.BadParameter("a simulated clock has no speed", param_hint="--speed")
     names = list(dict.fromkeys(clouds or CLOUDS))
     programs, pace = Programs.read(image or ()), _pace(delay or (), quick=quick)
     faults = Faults([Fault.read(text) for text in fault or ()], seed)
+    options = read(option or ())
     _log(verbose=verbose)
     came: list[int] = []
 
@@ -107,9 +125,9 @@ def emulate(
 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
-    host = Host(state, programs=programs, pace=pace, speed=speed, faults=faults, grace=grace)
+    host = Host(state, programs=programs, pace=pace, speed=speed, simulated=simulated, faults=faults, grace=grace)
     try:
-        with open_doors(names, host, faults, port) as doors:
+        with open_doors(names, host, faults, port, options) as doors:
             _announce(doors.endpoints, as_json=as_json)
             while not came:  # the system may give a signal to any thread, and then nothing wakes this one
                 time.sleep(LOOK)

@@ -1,6 +1,7 @@
 """Opens the emulators of single clouds, and says how the vendors' SDKs, and tuneport itself, find them.
 
-A door is a module of this room, named as its cloud; its function ``serve(host, faults, port)`` returns a `Door`.
+A door is a module of this room, named as its cloud; its function ``serve(host, faults, port, options)`` returns a
+`Door`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Any, Protocol
 
 from tuneport.backends import registry
 from tuneport.emulators.faults import Faults
@@ -37,8 +38,8 @@ class Door(Protocol):
         """Close it; what runs belongs to the host."""
 
 
-Serve = Callable[[Host, Faults, int], Door]
-"""What a door's module calls `serve`: host, faults, and the port, 0 for a free one."""
+Serve = Callable[[Host, Faults, int, Any], Door]
+"""What a door's module calls `serve`: host, faults, the port, 0 for a free one, and its `Options`, or None."""
 
 
 class Doors:
@@ -48,14 +49,14 @@ class Doors:
         self._open = ExitStack()
         self.endpoints: dict[str, str] = {}
 
-    def open(self, name: str, host: Host, faults: Faults, port: int = 0) -> None:
-        """Open one more.
+    def open(self, name: str, host: Host, faults: Faults, port: int = 0, options: Any = None) -> None:
+        """Open one more; `options` are of its own kind.
 
         Raises:
             SettingsError: there is no such emulator, or the port is taken.
             MissingExtraError: it needs a package that is not there.
         """
-        door = _serve(name)(host, faults, port)
+        door = _serve(name)(host, faults, port, options)
         self._open.callback(door.close)
         self.endpoints |= door.endpoints
 
@@ -70,7 +71,9 @@ class Doors:
         self.close()
 
 
-def open_doors(names: Iterable[str], host: Host, faults: Faults, port: int = 0) -> Doors:
+def open_doors(
+    names: Iterable[str], host: Host, faults: Faults, port: int = 0, options: Mapping[str, Any] | None = None
+) -> Doors:
     """Open the doors of several clouds, or none of them.
 
     Args:
@@ -78,6 +81,7 @@ def open_doors(names: Iterable[str], host: Host, faults: Faults, port: int = 0) 
         host: runs their jobs.
         faults: what goes wrong in their calls.
         port: the first one's; the others have the ports that follow. 0: all have free ones.
+        options: of those clouds that have any; see `tuneport.emulators.options`.
 
     Raises:
         SettingsError: one of them does not exist, or a port is taken.
@@ -86,7 +90,7 @@ def open_doors(names: Iterable[str], host: Host, faults: Faults, port: int = 0) 
     doors = Doors()
     try:
         for index, name in enumerate(names):
-            doors.open(name, host, faults, port + index if port else 0)
+            doors.open(name, host, faults, port + index if port else 0, (options or {}).get(name))
     except BaseException:
         doors.close()
         raise

@@ -16,6 +16,19 @@ if TYPE_CHECKING:  # every pytest run loads this module, whether a test wants a 
     from tuneport.errors import TuneportError
 
 
+MARKER = "tuneport_cloud"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known that says how the fixture's clouds are."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(speed=1.0, simulated=False, seed=0, options={{}}, **pace): how the clouds of this test are: their "
+        "clock, whom faults strike, options such as {'vertex.stopping': True}, and the pace: creating, queued, pending "
+        "and step in seconds, quick.",
+    )
+
+
 class EmulatedCloud:
     """The emulators of the clouds, open for one test. Trials that are not mapped run in no time in this process.
 
@@ -62,22 +75,30 @@ class EmulatedCloud:
 
 
 @pytest.fixture
-def tuneport_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedCloud]:
-    """The clouds' tuning services, with environment variables that point the vendors' SDKs and tuneport at them."""
+def tuneport_cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedCloud]:
+    """The clouds' tuning services, with environment variables that point the vendors' SDKs and tuneport at them.
+
+    ``@pytest.mark.tuneport_cloud(speed=60, options={"vertex.stopping": True})`` says how they are.
+    """
     from tuneport.emulators.doors import CLOUDS, Doors, variables  # noqa: PLC0415 - see above
     from tuneport.emulators.faults import Faults  # noqa: PLC0415
     from tuneport.emulators.host import Host  # noqa: PLC0415
+    from tuneport.emulators.options import chosen  # noqa: PLC0415
     from tuneport.emulators.pace import Pace  # noqa: PLC0415
     from tuneport.errors import MissingExtraError  # noqa: PLC0415
 
-    faults = Faults()
-    host = Host(pace=Pace(quick=True), faults=faults, grace=1.0)
+    mark = request.node.get_closest_marker(MARKER)
+    said = dict(mark.kwargs) if mark else {}
+    clock = {name: said.pop(name) for name in ("speed", "simulated") if name in said}
+    faults = Faults(seed=said.pop("seed", 0))
+    options = chosen(said.pop("options", {}))
+    host = Host(pace=Pace(**{"quick": True, **said}), faults=faults, grace=1.0, **clock)
     missing: dict[str, TuneportError] = {}
     try:
         with Doors() as doors:
             for name in CLOUDS:
                 try:
-                    doors.open(name, host, faults)
+                    doors.open(name, host, faults, options=options.get(name))
                 except MissingExtraError as error:
                     missing[name] = error
             for name, value in variables(doors.endpoints).items():

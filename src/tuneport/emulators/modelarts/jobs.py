@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -35,6 +35,11 @@ _ENDED_WELL = {FailureKind.METRIC_MISSING, FailureKind.INFEASIBLE}
 """What a trial can lack although its program ended well."""
 
 
+def _pair(text: str) -> tuple[str, str]:
+    access, secret = text.split(":")
+    return access, secret
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is not known of the service, and can be chosen.
@@ -55,7 +60,10 @@ class Options:
     offsets: Literal["rows", "pages"] = "rows"
     delete_running: bool = True
     job_quota: int = 10_000
-    keys: Mapping[str, str] | None = None
+    keys: Mapping[str, str] | None = field(
+        default=None,
+        metadata={"takes": "ACCESS:SECRET,…", "read": lambda text: dict(_pair(one) for one in text.split(","))},
+    )
 
 
 class Jobs:

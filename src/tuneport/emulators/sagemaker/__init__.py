@@ -13,6 +13,8 @@ from tuneport.emulators.sagemaker.tuning import Options, Tuning
 from tuneport.emulators.sagemaker.wire import Call, RefusedError, answer, scope, target, worded
 from tuneport.emulators.server import Request, Response, Server
 
+__all__ = ["Options", "SageMakerDoor", "serve"]
+
 _SAGEMAKER, _LOGS = "SageMaker", "Logs_20140328"
 _OURS_ALONE = frozenset({"UpdateTrainingJob", "DeleteTrainingJob", "Search"})
 """What moto would do with training jobs of its own, which the operations here do not know."""

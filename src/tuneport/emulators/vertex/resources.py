@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from tuneport.backends.vertex.status import STATUS
@@ -28,6 +29,11 @@ _ROOM = "vertex/"
 _LEAST, _MOST = 10**18, 9 * 10**18
 
 
+def _pems(text: str) -> tuple[bytes, bytes]:
+    key, chain = (Path(one).read_bytes() for one in text.split(","))
+    return key, chain
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What is not known of the service and can be chosen, and how it is reached.
@@ -44,7 +50,9 @@ class Options:
     measurements: bool = False
     cancel_ended: bool = False
     page_size: int = 100
-    certificate: tuple[bytes, bytes] | None = None
+    certificate: tuple[bytes, bytes] | None = field(
+        default=None, metadata={"takes": "KEYFILE,CHAINFILE", "read": _pems}
+    )
 
 
 @dataclass(frozen=True, slots=True)
