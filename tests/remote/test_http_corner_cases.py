@@ -1,12 +1,16 @@
-"""What can be wrong with HTTP itself on the way to Vertex AI: what comes back is a result, or one of our errors."""
+"""What can be wrong with HTTP itself where the SDKs use requests: what comes back is a result, or one of our errors.
+
+What can be wrong with the bytes of answers, for every client, is in test_on_the_wire.py.
+"""
 
 import pytest
 import requests
 import responses
+import urllib3
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
-from tuneport.backends import retries
+from tuneport.backends import modelarts, retries
 from tuneport.backends.vertex.client import VertexClient
 from tuneport.errors import AuthError, BackendError, ConflictError, QuotaError, RunNotFoundError, UnavailableError
 
@@ -114,3 +118,47 @@ def test_a_read_is_redirected_but_not_forever(wire, client):
     wire.replace("GET", f"{HOST}/elsewhere", status=302, headers={"Location": f"{HOST}/round"})
     with pytest.raises(BackendError):
         client.describe(REF)
+
+
+# ---- ModelArts ------------------------------------------------------------------------------------------------------
+
+TRAINING_JOBS = "http://modelarts.test/v2/emulated/training-jobs"
+TRAINING_JOB = {"metadata": {"id": "123", "name": "digits-a1b2c3"}}
+
+
+@pytest.fixture
+def huawei(monkeypatch):
+    monkeypatch.delenv("HUAWEICLOUD_SDK_AK", raising=False)
+    return modelarts.BACKEND.connect(modelarts.BACKEND.settings_type(endpoint="http://modelarts.test"))
+
+
+EXCEPTIONS = [
+    requests.exceptions.ConnectionError("reset"),
+    requests.exceptions.ConnectTimeout("slow"),
+    requests.exceptions.ReadTimeout("slow"),
+    requests.exceptions.ChunkedEncodingError("cut off"),
+    requests.exceptions.ContentDecodingError("no gzip"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:huaweicloudsdkcore")
+@pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)
+def test_modelarts_is_asked_again_and_a_creation_looked_for(wire, huawei, error):
+    wire.get(f"{TRAINING_JOBS}/123", body=error)
+    wire.get(f"{TRAINING_JOBS}/123", json=TRAINING_JOB)
+    wire.get("http://modelarts.test/v2/emulated/modelarts-training-job/123/tags", json={"tags": []})
+    assert huawei.describe("cn-north-4/123") == TRAINING_JOB
+    wire.post(TRAINING_JOBS, body=error)
+    wire.post("http://modelarts.test/v2/emulated/training-job-searches", json={"items": [TRAINING_JOB]})
+    assert huawei.submit({"metadata": {"name": "digits"}, "algorithm": {}}, "a1b2c3") == "cn-north-4/123"
+    assert [call.request.method for call in wire.calls][-2:] == ["POST", "POST"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:huaweicloudsdkcore")
+def test_modelarts_that_cannot_be_trusted_is_not_asked_again(wire, huawei):
+    reason = urllib3.exceptions.MaxRetryError(None, "/", urllib3.exceptions.SSLError("certificate"))
+    wire.get(f"{TRAINING_JOBS}/123", body=requests.exceptions.SSLError(reason))
+    with pytest.raises(BackendError) as caught:
+        huawei.describe("cn-north-4/123")
+    assert not caught.value.retryable
+    assert len(wire.calls) == 1

@@ -354,8 +354,8 @@ def test_a_job_whose_tags_are_refused_is_not_lost(caplog):
 
 
 def test_who_may_not_see_tags_sees_jobs():
-    made, calls = connected({"status": {}}, AuthError("not allowed"), {"status": {}})
-    assert made.describe("cn-north-4/1") == made.describe("cn-north-4/1") == {"status": {}}
+    made, calls = connected({"metadata": {}}, AuthError("not allowed"), {"metadata": {}})
+    assert made.describe("cn-north-4/1") == made.describe("cn-north-4/1") == {"metadata": {}}
     assert len(calls.asked) == 3
 
 
@@ -402,7 +402,7 @@ def test_a_log_that_does_not_say_who_wrote_a_line_is_told_whole():
 def test_lines_as_ray_marks_them_are_told_apart():
     text = "(train pid=314) a\nstarting\n(train pid=315, ip=10.0.0.1) b\n(train pid=314, ip=10.0.0.1) c\n"
     trial = {"header": ["done", "pid"], "data": [["False", "314"], ["True", "314"]]}
-    made, _ = connected({"status": {}}, {}, {"content": text}, trial)
+    made, _ = connected({"metadata": {}}, {}, {"content": text}, trial)
     assert list(made.logs("cn-north-4/1", "ae544174")) == ["a", "c"]
 
 

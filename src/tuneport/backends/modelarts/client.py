@@ -252,7 +252,10 @@ class ModelArtsClient:
         return self._ref(found[0], kind) if found else None
 
     def _ref(self, made: Json, kind: str) -> JobRef:
-        return f"{self._region}/{kind}{made['metadata']['id']}"
+        number = (made.get("metadata") or {}).get("id")
+        if number is None:
+            raise UnavailableError("ModelArts: the reply says nothing of what was made", backend=NAME)
+        return f"{self._region}/{kind}{number}"
 
     def _tag(self, ref: JobRef, tags: Sequence[Json] | Json) -> None:
         """Set a job's tags. The job runs by now: that they could not be set is no reason to lose it."""
@@ -269,7 +272,7 @@ class ModelArtsClient:
 
     def describe(self, ref: JobRef) -> Json:
         """The job with its tags, or the stored algorithm, as the service shows it."""
-        found = self._get(_path(ref))
+        found = self._get(_path(ref), has="metadata")
         tags = () if _is_stored(ref) else self._known_tags(ref)
         return found | {"tags": tags} if tags else found
 
@@ -295,7 +298,8 @@ class ModelArtsClient:
                 table = self._trials(ref, offset=page)
             yield table
             seen, page = seen + len(_rows(table)), page + 1
-            if not _rows(table) or seen >= table.get("total", 0):
+            total = table.get("total")
+            if not _rows(table) or not isinstance(total, int) or seen >= total:
                 return
 
     def _trials(self, ref: JobRef, offset: int) -> Json:
@@ -394,7 +398,7 @@ class ModelArtsClient:
     def parameter_image(self, ref: JobRef, parameter: str) -> str:
         """Where on OBS the image is that shows how a parameter matters."""
         path = f"{_path(ref)}/autosearch-parameter-analysis/{_quoted(parameter)}"
-        return str(self._get(path)["file_path"])
+        return str(self._get(path, has="file_path")["file_path"])
 
     def tags(self, ref: JobRef) -> list[Json]:
         """Tags of the job."""
@@ -402,7 +406,7 @@ class ModelArtsClient:
 
     def log_url(self, ref: JobRef, task: str = "worker-0") -> str:
         """Where the whole log of a task can be had for five minutes."""
-        return str(self._get(f"{_path(ref)}/tasks/{_quoted(task)}/logs/url")["obs_url"])
+        return str(self._get(f"{_path(ref)}/tasks/{_quoted(task)}/logs/url", has="obs_url")["obs_url"])
 
     def search_algorithms(self) -> list[Json]:
         """The search algorithms, with the defaults of their settings."""
@@ -414,7 +418,7 @@ class ModelArtsClient:
 
     def template(self, kind: str, name: str) -> str:
         """The text of a template, such as that of hpo and Bayes."""
-        return str(self._get(f"{_AUTOSEARCH}/{_quoted(kind)}/{_quoted(name)}")["content"])
+        return str(self._get(f"{_AUTOSEARCH}/{_quoted(kind)}/{_quoted(name)}", has="content")["content"])
 
     def engines(self) -> list[Json]:
         """Preset engines of training jobs; those that can search are tagged auto_search."""
@@ -448,8 +452,16 @@ class ModelArtsClient:
 
     # ---- calls -------------------------------------------------------------------------------------------------
 
-    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
-        return retries.read(lambda: self._call("GET", path, None, query))
+    def _get(self, path: str, query: Mapping[str, Any] | None = None, *, has: str | None = None) -> Json:
+        """Read something; a reply without the member that it must have is none of the service."""
+
+        def once() -> Json:
+            found = self._call("GET", path, None, query)
+            if has is not None and has not in found:
+                raise UnavailableError(f"ModelArts: the reply has no {has}", backend=NAME)
+            return found
+
+        return retries.read(once)
 
     def _change(self, method: str, path: str, body: Any = None, *, done: type[BackendError]) -> None:
         """Make a call whose repetition does no harm; of a repeated one, `done` says that an earlier one got through."""
@@ -549,6 +561,7 @@ def refusal(error: Exception) -> BackendError:
         http.ChunkedEncodingError,
         http.ContentDecodingError,
         JSONDecodeError,
+        UnicodeDecodeError,
         ConnectionError,
         TimeoutError,
     )

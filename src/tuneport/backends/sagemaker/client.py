@@ -5,6 +5,7 @@ botocore's own retries are off: a creation that is sent again behind our back wo
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -129,7 +130,7 @@ class SageMakerClient:
         request = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{trial}/"}
         try:
             for page in self._pages("filter_log_events", "nextToken", request, self._logs):
-                yield from (event["message"].rstrip("\n") for event in page["events"])
+                yield from (event["message"].rstrip("\n") for event in page.get("events", ()))
         except RunNotFoundError:  # the group is made with the first log
             return
 
@@ -179,11 +180,13 @@ class SageMakerClient:
         from botocore.config import Config  # noqa: PLC0415 - an extra
 
         config = Config(retries={"total_max_attempts": 1, "mode": "standard"}, connect_timeout=CONNECT_TIMEOUT)
-        return _translated(
+        client = _translated(
             lambda: self._session.create_client(
                 service, region_name=self._region, endpoint_url=self._endpoint, config=config
             )
         )
+        client.meta.events.register("before-parse", _check_answer)
+        return client
 
     def _call(self, method: str, *, service: Any = None, **request: Any) -> Json:
         answer: Json = _translated(lambda: getattr(service or self._service, method)(**request))
@@ -203,6 +206,26 @@ class SageMakerClient:
     def _surely(self, method: str, request: Json, done: type[BackendError]) -> None:
         """Make a change that the service refuses with `done` when it is asked for again."""
         retries.read(_first_refusal(lambda: self._call(method, **request), done))
+
+
+def _check_answer(operation_model: Any, response_dict: Json, **_: Any) -> None:
+    """See to it that botocore's parser gets an answer of the service: of a proxy's page it would make an empty one.
+
+    Raises:
+        UnavailableError: it is none; of a refusal that cannot be read, the status is left.
+    """
+    try:
+        found = json.loads(response_dict["body"] or "{}")
+    except ValueError:
+        found = None
+    if response_dict["status_code"] >= 300:
+        if not isinstance(found, dict):
+            response_dict["body"] = b""
+        return
+    expected = operation_model.output_shape.required_members if operation_model.output_shape else ()
+    if not isinstance(found, dict) or (expected and found.keys().isdisjoint(expected)):
+        message = f"SageMaker: the answer to {operation_model.name} cannot be read"
+        raise UnavailableError(message, backend=BACKEND)
 
 
 @cache

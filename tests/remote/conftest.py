@@ -1,0 +1,6 @@
+"""What tests of clients share."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))  # for wire
