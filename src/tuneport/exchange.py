@@ -20,7 +20,7 @@ from tuneport.catalog.relocation import Maps, relocate
 from tuneport.errors import JobError, PayloadError, Problem
 from tuneport.model.features import Feature
 from tuneport.model.job import TuningJob
-from tuneport.model.word import Word, pointer
+from tuneport.model.word import Word, pointer, unspelled
 from tuneport.translation.box import FORM, RESPONSE, SETTINGS, SPELLING, apply, boxed, contents, difference, leaves
 from tuneport.translation.capabilities import Capabilities, Fidelity
 from tuneport.translation.measure import Change, judge
@@ -184,7 +184,7 @@ def _copied(value: object, path: tuple[str | int, ...], problems: list[Problem])
         return value.isoformat()
     elif complaint := _unfit_for_json(value):
         problems.append(Problem(pointer(path), complaint))
-    return value
+    return unspelled(value)
 
 
 def _unfit_for_json(value: object) -> str | None:

@@ -349,7 +349,8 @@ def spelled(value: float, spelling: str) -> SpelledInt | SpelledFloat:
     return made
 
 
-def _unspelled(value: Any) -> Any:
+def unspelled(value: Any) -> Any:
+    """The number itself, without how it was written; anything else as it is."""
     if isinstance(value, SpelledFloat):
         return float(value)
     return int(value) if isinstance(value, SpelledInt) else value
@@ -358,7 +359,7 @@ def _unspelled(value: Any) -> Any:
 def _as_number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise value_error(f"must be a number, not {short(value)}")
-    return _unspelled(value)
+    return unspelled(value)
 
 
 def _as_finite(value: Any) -> Any:
