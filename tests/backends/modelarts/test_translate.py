@@ -12,6 +12,7 @@ from tuneport import exchange
 from tuneport.backends.modelarts import BACKEND, ModelArtsSettings
 from tuneport.backends.modelarts.translate import TRANSLATOR
 from tuneport.errors import PayloadError
+from tuneport.files import read_document
 from tuneport.model.job import TuningJob
 
 from .specimens import ALGORITHM, DOCUMENTS, FILE, JOB, changed
@@ -443,6 +444,10 @@ def test_lines_that_need_a_shell_get_one(line):
             {"uri": "obs://b/x", "mode": "mount", "path": "/mnt/in"},
             {"volumes": [{"obs": {"obs_path": "/b/x", "local_path": "/mnt/in"}}]},
         ),
+        (
+            {"uri": "pfs://bucket/x", "path": "/mnt/in"},
+            {"volumes": [{"pfs": {"pfs_path": "/bucket/x", "local_path": "/mnt/in"}}]},
+        ),
     ],
 )
 def test_inputs(channel, native):
@@ -714,6 +719,49 @@ def test_a_file_says_how_many_trials():
     assert back(job(budget={"max_trials": 7}), "yaml").budget.max_trials == 7
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "said_of_it"),
+    [
+        ({"kind": "anneal", "seed": 4, "average_best": 3}, {"type": "anneal_search", "seed": 4, "avg_best_idx": 3.0}),
+        ({"kind": "random"}, {"type": "tpe_search", "n_initial_points": 30}),
+        (
+            {"kind": "tpe", "initial_trials": 5, "gamma": 0.3},
+            {"type": "tpe_search", "n_initial_points": 5, "gamma": 0.3},
+        ),
+        ({"kind": "tpe", "initial_trials": 20, "gamma": 0.25}, {"type": "tpe_search"}),
+    ],
+)
+def test_a_file_has_settings_of_its_algorithm_beside_it(algorithm, said_of_it):
+    one = job(study__algorithm=algorithm, budget={"max_trials": 30})
+    search = said(one, "yaml")["search_algorithm"]
+    assert search == {"reward_attr": "acc", "mode": "max", "num_samples": 30, **said_of_it}
+    assert back(one, "yaml").study.algorithm == one.study.algorithm
+    assert TRANSLATOR.problems(said(one, "yaml"), "yaml") == []
+
+
+def test_what_files_say_beyond_what_is_published_is_kept():
+    more = {"/search_space/0/params/0/step_size": 2, "/search_algorithm/seed": "7", "/stages": 3}
+    document = changed(FILE, more)
+    imported = exchange.read(document, BACKEND)
+    assert sorted(imported.boxed) == [
+        "/search_algorithm/seed",
+        "/search_space/[0]/params/[lr]/step_size",
+        "/stages",
+    ]
+    assert imported.job.study.algorithm.seed is None
+    assert exchange.translate(imported.job, BACKEND, imported.settings, form="yaml").payload == document
+
+
+def test_numbers_of_files_are_numbers_however_they_are_written(tmp_path):
+    (tmp_path / "search.yaml").write_text(
+        "search_space: [{params: [{name: lr, start: 1e-4, stop: 1.0e-2, num: 0x5}]}]\n"
+        "search_algorithm: {type: tpe_search, reward_attr: acc, num_samples: 30}\n"
+    )
+    imported = exchange.read(read_document(tmp_path / "search.yaml").data, BACKEND)
+    assert imported.boxed == []
+    assert "$is" not in str(imported.job.native)
+
+
 # ---- the whole ------------------------------------------------------------------------------------------------------
 
 
@@ -744,6 +792,27 @@ def test_what_was_answered_stands_beside_the_request():
     imported = exchange.read(document, BACKEND)
     again = exchange.translate(imported.job, BACKEND, imported.settings, form=imported.form)
     assert again.payload == document
+
+
+def test_what_no_request_can_say_was_answered():
+    answers = {
+        "/status": {"phase": "Running"},
+        "/metadata/ai_project": "default",
+        "/algorithm/engine/run_user": "1102",
+        "/spec/is_hosted_log": True,
+    }
+    document = changed(JOB, answers)
+    imported = exchange.read(document, BACKEND)
+    assert (imported.boxed, imported.leaves) == ([], exchange.read(JOB, BACKEND).leaves)
+    assert imported.job.native["modelarts"]["$response"] == changed({}, answers)
+    assert exchange.translate(imported.job, BACKEND, imported.settings, form="response").payload == document
+
+
+def test_a_stored_algorithm_that_is_said_in_full_can_run_elsewhere():
+    imported = exchange.read(changed(JOB, {"/algorithm/id": "5f3e"}), BACKEND)
+    assert (imported.job.trial, imported.boxed) == (meant(JOB).trial, ["/algorithm/id"])
+    for part in ("/algorithm/engine", "/algorithm/boot_file"):
+        assert meant(changed(JOB, {"/algorithm/id": "5f3e", part: ...})).trial.algorithm == "5f3e"
 
 
 @pytest.mark.parametrize(

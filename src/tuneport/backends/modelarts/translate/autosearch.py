@@ -78,15 +78,15 @@ def read_file(request: Json) -> Json:
 def _write_algorithm(job: TuningJob) -> Json:
     objective = job.study.objective
     grid, most = isinstance(job.study.algorithm, Grid), job.budget.max_trials
-    name = GRID if grid else study.write_algorithm(job.study, most)[0]
-    trials = most if grid or most is not None else study.DEFAULT_TRIALS
+    limit = {} if most is None else {"num_samples": most}
+    name, said = (GRID, limit) if grid else study.write_algorithm(job.study, most)
     parallel = job.budget.parallel_trials
     return {
         "type": name,
         **({} if parallel == 1 else {"max_concurrent": parallel}),
         "reward_attr": objective.metric,
         "mode": study.GOALS[objective.goal],
-        **({} if trials is None else {"num_samples": trials}),
+        **said,
     }
 
 

@@ -104,9 +104,16 @@ def _metadata(metadata: Json) -> None:
     _drop(metadata, description="")
 
 
+_UNSAID: Final = (
+    *("id", "subscription_id", "item_version_id", "code_dir", "boot_file", "command", "local_code_dir", "working_dir"),
+    *("autosearch_config_path", "autosearch_framework_path"),
+)
+"""What says nothing where it is empty."""
+
+
 def _program(part: Json) -> None:
     _places(part, "code_dir", "boot_file")
-    _drop(part, boot_file="", code_dir="", command="", id="")
+    _drop(part, **dict.fromkeys(_UNSAID, ""))
     engine = part.get("engine", {})
     _drop(engine, engine_id="", engine_name="", engine_version="", image_url="")
     if "engine_id" in engine:  # it says which one; name and version would say it again
@@ -252,7 +259,8 @@ def _file(request: Json) -> Json:
     search.setdefault("mode", "max")
     if search["type"] != autosearch.GRID:
         search.setdefault("num_samples", study.DEFAULT_TRIALS)
-    _drop(search, max_concurrent=1, kind="ucb")
+    defaults = {key: option.default for key, option in study.OPTIONS.get(search["type"], {}).items() if option.default}
+    _drop(search, max_concurrent=1, **defaults)
     _drop(request, scheduler={"type": "FIFOScheduler"})
     general = {"instance_per_trial": 1, "gpu_per_instance": 0, **request.get("general", {})}
     return request | {"search_space": [{"params": params}], "general": general}

@@ -13,6 +13,7 @@ from tuneport.backends.modelarts.launch import OUTPUT
 from tuneport.backends.modelarts.translate.places import (
     NFS,
     OBS,
+    PFS,
     read_nfs,
     read_obs,
     read_remote,
@@ -38,7 +39,7 @@ _PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_-]+)\}")
 
 def is_mounted(one: Input) -> bool:
     """Whether an input is a volume, not a channel whose data are copied."""
-    return one.uri.startswith(NFS) or (one.mode == "mount" and one.uri.startswith(OBS))
+    return one.uri.startswith((NFS, PFS)) or (one.mode == "mount" and one.uri.startswith(OBS))
 
 
 # ---- channels -------------------------------------------------------------------------------------------------------
@@ -100,6 +101,8 @@ def _write_volume(one: Input) -> Json:
     if one.uri.startswith(NFS):
         path = write_nfs(one.uri)
         return {"nfs": {"nfs_server_path": path, "local_path": _mounted_at(one), "read_only": not one.writable}}
+    if one.uri.startswith(PFS):
+        return {"pfs": {"pfs_path": f"/{one.uri.removeprefix(PFS)}", "local_path": _mounted_at(one)}}
     return {"obs": {"obs_path": write_obs(one.uri), "local_path": _mounted_at(one)}}
 
 
@@ -151,9 +154,11 @@ def is_volume(volume: Json) -> bool:
 
 def _mounted(volume: Json) -> Iterator[tuple[str, str | None, str, bool]]:
     """Place, mode, path and right to write of a volume that can be an input."""
-    nfs, obs = volume.get("nfs", {}), volume.get("obs", {})
+    nfs, pfs, obs = (volume.get(kind, {}) for kind in ("nfs", "pfs", "obs"))
     if (uri := read_nfs(nfs.get("nfs_server_path", ""))) and (path := nfs.get("local_path")):
         yield uri, None, path, nfs.get("read_only") is False
+    elif (place := pfs.get("pfs_path", "")).startswith("/") and (path := pfs.get("local_path")):
+        yield f"{PFS}{place[1:]}", None, path, False
     elif (uri := read_obs(obs.get("obs_path", ""))).startswith(OBS) and (path := obs.get("local_path")):
         yield uri, "mount", path, False
 

@@ -32,6 +32,7 @@ _ROOTS = {
     "algorithm-response": "ShowAlgorithmByUuidResponse",
     "yaml": "AutoSearchYaml",
 }
+_OPEN = {"response", "algorithm-response", "yaml"}
 BESIDE: Final[Mapping[str, tuple[str, ...]]] = {"job": ("tags", "region"), "algorithm": ("region",), "yaml": ()}
 """What stands beside a document although the service takes it elsewhere: tags in a call of their own."""
 
@@ -81,13 +82,13 @@ def _refused(problem: Problem, hint: str | None = None) -> PayloadError:
 
 @cache
 def shape(form: str) -> Shape:
-    """The vendor's model of a form; replies may have more in them than it knows."""
+    """The vendor's model of a form; replies and AutoSearch files may have more in them than is published."""
     schema = schema_of("tuneport.backends.modelarts")
     definitions = dict(schema["$defs"])
     ranges = definitions["SearchParams"]
     kinds = {"enum": ["continuous", "discrete", "discreate"]}  # as a past edition prints it
     definitions["SearchParams"] = ranges | {"properties": ranges["properties"] | {"param_type": kinds}}
-    return Shape({"$defs": definitions}, _ROOTS[form], unknown="keep" if form.endswith("response") else "refuse")
+    return Shape({"$defs": definitions}, _ROOTS[form], unknown="keep" if form in _OPEN else "refuse")
 
 
 @cache
@@ -98,7 +99,7 @@ def strict_shape(kind: str) -> Shape:
 
 def unsound(request: Json, form: str, *, symbolic: bool = True) -> list[Problem]:
     """What the vendor's model has against a request, and against what stands beside it."""
-    model = shape(form) if form.endswith("response") else strict_shape(KINDS[form])
+    model = shape(form) if form in _OPEN else strict_shape(KINDS[form])
     beside = BESIDE[KINDS[form]]
     sent = {key: value for key, value in request.items() if key not in beside}
     return model.problems(sent, symbolic=symbolic) + (rules.beside(request) if "tags" in beside else [])
@@ -131,26 +132,10 @@ def _tags(tags: Any) -> list[Json]:
 
 _ANSWERED: Final[Mapping[str, Json]] = {
     "job": {
-        "status": ...,
-        "metadata": {
-            "id": ...,
-            "create_time": ...,
-            "user_name": ...,
-            "user_id": ...,
-            "annotations": {"job_template": ..., "key_task": ...},
-            "training_experiment_reference": {"serial_number": ...},
-        },
-        "algorithm": {"name": ...},
-        "spec": {
-            "resource": {
-                "policy": ...,
-                "flavor_name": ...,
-                "flavor_detail": ...,
-                "pool_name": ...,
-                "main_container_allocated_resources": ...,
-            }
-        },
-        "endpoints": {"jupyter_lab": ..., "mindstudio_insight": ..., "tensorboard": ...},
+        "metadata": {"annotations": {"job_template": ..., "key_task": ...}, "training_experiment_reference": {}},
+        "algorithm": {"name": ..., "engine": {}},
+        "spec": {"resource": {"policy": ...}},
+        "endpoints": {},
     },
     "algorithm": {
         "metadata": dict.fromkeys(
@@ -160,10 +145,10 @@ _ANSWERED: Final[Mapping[str, Json]] = {
             ),
             ...,
         ),
-        "job_config": {"code_tree": ...},
+        "job_config": {"code_tree": ..., "engine": {}},
     },
 }  # fmt: skip
-"""What the service adds; `...` is all of it."""
+"""What the service adds; `...` is all of it. To objects that are named here it also adds what no request can say."""
 
 
 def _answered(document: Any, mask: Json) -> bool:
@@ -176,21 +161,33 @@ def taken_apart(document: Json, form: str) -> tuple[Json, Json]:
     """A document as what was asked for and what was answered."""
     if not form.endswith("response"):
         return document, {}
-    return _split(document, _ANSWERED[KINDS[form]])
+    kind = KINDS[form]
+    beside = {name: document[name] for name in BESIDE[kind] if name in document}
+    request, response = _split(
+        {key: document[key] for key in document if key not in beside}, _ANSWERED[kind], _ROOTS[kind]
+    )
+    return request | beside, response
 
 
-def _split(document: Json, mask: Json) -> tuple[Json, Json]:
+def _split(document: Json, mask: Json, definition: str | None) -> tuple[Json, Json]:
+    members = {} if definition is None else _members(definition)
     request, response = {}, {}
     for key, value in document.items():
-        part = mask.get(key, {})
-        if part is ...:
+        if mask.get(key) is ... or (members and key not in members):
             response[key] = value
-        elif part and isinstance(value, dict):
-            request[key], answered = _split(value, part)
+        elif key in mask and isinstance(value, dict):
+            request[key], answered = _split(value, mask[key], members.get(key))
             response |= {key: answered} if answered else {}
         else:
             request[key] = value
     return request, response
+
+
+@cache
+def _members(definition: str) -> Mapping[str, str | None]:
+    """What an object of a request may have and, for what are objects themselves, their definitions."""
+    properties = schema_of("tuneport.backends.modelarts")["$defs"][definition]["properties"]
+    return {name: part.get("$ref", "").rpartition("/")[2] or None for name, part in properties.items()}
 
 
 def merged(request: Json, response: Json) -> Json:

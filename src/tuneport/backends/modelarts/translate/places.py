@@ -9,6 +9,7 @@ Json: TypeAlias = dict[str, Any]
 OBS: Final = "obs://"
 DATASET: Final = "dataset://"
 NFS: Final = "nfs://"
+PFS: Final = "pfs://"
 
 
 def write_obs(uri: str) -> str:

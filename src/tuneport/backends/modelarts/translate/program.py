@@ -38,12 +38,15 @@ def write_program(trial: TrialSpec) -> Json:
 
 
 def read_program(part: Json) -> Json:
-    """The words of a trial that say what runs; empty if nothing does."""
-    stored = read_algorithm_id(part)
-    if stored is not None:
-        return {"algorithm": stored}
-    found: Json = {"image": read_engine(part.get("engine", {}))}
+    """The words of a trial that say what runs; empty if nothing does.
+
+    Replies about a job that was made of a stored algorithm say all that the algorithm is; so it can run elsewhere.
+    """
+    stored, image = read_algorithm_id(part), read_engine(part.get("engine", {}))
     package, boot_file, command = part.get("code_dir"), part.get("boot_file"), part.get("command")
+    if stored is not None and (image is None or (boot_file is None and command is None)):
+        return {"algorithm": stored}
+    found: Json = {"image": image}
     if boot_file is not None:
         inside = package is not None and boot_file.startswith(_folder(package))
         found["command"] = ["python", boot_file.removeprefix(_folder(package)) if inside else read_obs(boot_file)]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from tuneport.backends.modelarts.translate.autosearch import CONTINUOUS, GRID
+from tuneport.backends.modelarts.translate.autosearch import CONTINUOUS, DISCRETE, GRID
 from tuneport.backends.modelarts.translate.job import RETRIES
 from tuneport.backends.modelarts.translate.study import MODES, OPTIONS
 from tuneport.backends.modelarts.translate.values import Kind, boolean, listed, number, whole
@@ -28,6 +28,8 @@ SEARCH: Final = {"job": "/algorithm/policies/auto_search", "algorithm": "/advanc
 PROGRAM: Final = {"job": "/algorithm", "algorithm": "/job_config"}
 """Where is what runs."""
 ACQUISITIONS: Final = ("ucb", "ei", "poi")
+KINDS: Final = (None, CONTINUOUS, DISCRETE, "continuous", "discrete")
+"""What parameters of AutoSearch files may call their kind; None: it is seen."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -258,9 +260,13 @@ def _file(request: Json) -> Iterator[Problem]:
         hint = did_you_mean(short(search["type"]), known)
         yield Problem(f"{here}/type", f"no algorithm is called {short(search['type'])}", hint)
     yield from _required(search, "reward_attr", here)
-    if is_symbolic(search.get("mode")):
+    if search.get("mode", "max") not in MODES:
         yield Problem(f"{here}/mode", f"must be max or min, not {short(search['mode'])}")
-    items = [item for group, where in _items(request, "search_space", "") for item in _members(group, where)]
+    groups = list(_items(request, "search_space", ""))
+    for group, where in groups:
+        for key in (key for key in group if key not in {"type", "params"}):
+            yield Problem(f"{where}/{key}", "unknown key (known here: type, params)", key=True)
+    items = [item for group, where in groups for item in _members(group, where)]
     for one, where in items:
         yield from _file_parameter(one, where, grid=grid)
     yield from _twice(items, "name", "searched parameter")
@@ -273,15 +279,22 @@ def _members(group: Json, where: str) -> Iterator[tuple[Json, str]]:
 
 
 def _file_parameter(one: Json, here: str, *, grid: bool) -> Iterator[Problem]:
-    if one["type"] not in {CONTINUOUS, "continuous"} and "values" in one:
+    kind = one["type"]
+    if kind not in KINDS:
+        hint = did_you_mean(short(kind), [CONTINUOUS, DISCRETE])
+        yield Problem(f"{here}/type", f"no kind of parameter is called {short(kind)}", hint)
+    elif kind in {CONTINUOUS, "continuous"} or (kind is None and "values" not in one):
+        yield from _file_range(one, here, grid=grid)
+    elif "values" not in one:
+        yield Problem(f"{here}/values", "a discrete parameter needs values")
+    else:
         if len(one["values"]) > MAX_CHOICES:
             yield Problem(f"{here}/values", f"{len(one['values'])} values are more than {MAX_CHOICES}")
         if len({(type(value), value) for value in one["values"]}) < len(one["values"]):
             yield Problem(f"{here}/values", "a value is listed twice")
-        return
-    if one["type"] not in {None, CONTINUOUS, "continuous"}:
-        yield Problem(f"{here}/values", "a discrete parameter needs values")
-        return
+
+
+def _file_range(one: Json, here: str, *, grid: bool) -> Iterator[Problem]:
     bounds = [one.get("start"), one.get("stop")]
     for name, value in zip(("start", "stop"), bounds, strict=True):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
