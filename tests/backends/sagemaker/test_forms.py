@@ -117,6 +117,27 @@ def test_a_pipelines_component_has_json_in_its_inputs():
     assert edited == document | {"hyper_parameter_tuning_job_name": "demo-2"}
 
 
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        ({"StartAt": "Tune", "States": {"Tune": written("states")}}, "/States/Tune"),
+        (
+            {"States": {"a/b": {"Branches": [{"States": {"T": written("jsonata")}}]}}},
+            "/States/a~1b/Branches/0/States/T",
+        ),
+        (
+            {"resource": {"aws_sagemaker_hyper_parameter_tuning_job": {"demo": [written("terraform")]}}},
+            "/resource/aws_sagemaker_hyper_parameter_tuning_job/demo/0",
+        ),
+    ],
+)
+def test_a_job_within_something_else_is_pointed_at(document, place):
+    with pytest.raises(PayloadError) as caught:
+        TRANSLATOR.read(document)
+    (problem,) = caught.value.problems
+    assert (problem.pointer, problem.hint) == (place, "take what stands there")
+
+
 @pytest.mark.parametrize("text", ["{", "[" * 10_000, "text", '{"strategy": NaN}'])
 def test_inputs_of_a_component_that_are_no_json_are_refused(text):
     with pytest.raises(PayloadError) as caught:

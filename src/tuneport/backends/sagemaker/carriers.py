@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from tuneport.backends.sagemaker.forms import (
@@ -315,3 +315,28 @@ def recognise(document: Mapping[str, Any]) -> str:
     if _PIPELINES_CONFIG in document:
         return "pipelines" if isinstance(document[_PIPELINES_CONFIG], str) else "snake"
     return "camel" if "hyperParameterTuningJobConfig" in document else "request"
+
+
+_DEEPEST = 10
+"""Levels at which a job is looked for."""
+
+
+def carried(document: Any, pointer: str = "", depth: int = _DEEPEST) -> Iterator[str]:
+    """Pointers of the jobs in a document that is none itself: states of a state machine, resources of Terraform."""
+    items = (
+        document.items() if isinstance(document, dict) else enumerate(document if isinstance(document, list) else ())
+    )
+    if _is_job(document):
+        yield pointer
+    elif depth:
+        for key, item in items:
+            yield from carried(item, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}", depth - 1)
+
+
+def _is_job(document: Any) -> bool:
+    if not isinstance(document, dict):
+        return False
+    names = {key.replace("_", "").lower() for key in document if isinstance(key, str)}
+    defined = not names.isdisjoint({"trainingjobdefinition", "trainingjobdefinitions"})
+    task = document.get("Resource")
+    return defined or (isinstance(task, str) and "createHyperParameterTuningJob" in task)

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from tuneport.backends.protocols import Reading
 from tuneport.backends.sagemaker import rules
 from tuneport.backends.sagemaker.canonical import canonical, wire
-from tuneport.backends.sagemaker.carriers import FORMS, NAMELESS, READ_ONLY, WITH_REGION, recognise
+from tuneport.backends.sagemaker.carriers import FORMS, NAMELESS, READ_ONLY, WITH_REGION, carried, recognise
 from tuneport.backends.sagemaker.forms import (
     CONFIG,
     NAME,
@@ -71,6 +71,8 @@ class SageMakerTranslator:
     def read(self, document: Json) -> Reading:
         """Recognise a document, take off its wrapping, and check it by the service's model and rules."""
         form = recognise(document)
+        if form == "request" and (within := next(carried(document), "")):
+            raise _refused([Problem(within, "is a tuning job within something else", "take what stands there")])
         taken = FORMS[form].take(document)
         request, region = _without_region(taken.request)
         named = taken.name is not None and isinstance(request, dict) and request.keys().isdisjoint(_NAMES)
