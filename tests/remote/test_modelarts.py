@@ -16,8 +16,8 @@ from huaweicloudsdkmodelarts.v1.region.modelarts_region import ModelArtsRegion
 
 import tuneport as tp
 from tuneport.backends import retries
-from tuneport.backends.modelarts import BACKEND, client
-from tuneport.backends.modelarts.client import ModelArtsClient
+from tuneport.backends.modelarts import BACKEND
+from tuneport.backends.modelarts.client import ModelArtsClient, connecting, refusals
 from tuneport.backends.modelarts.settings import ModelArtsSettings
 from tuneport.emulators import modelarts
 from tuneport.emulators.faults import Fault, Faults, Kind
@@ -487,7 +487,7 @@ def test_every_exception_of_the_sdk_has_an_error_of_ours():
             made = one("no", "doc", 0)
         else:
             made = one("no")
-        error = client.refusal(made)
+        error = refusals.refusal(made)
         assert error.message
         passing |= {one.__name__} if error.retryable else set()
     assert {"ConnectionException", "CallTimeoutException", "ReadTimeout", "ChunkedEncodingError"} <= passing
@@ -517,7 +517,7 @@ def test_no_sdk_is_loaded_before_there_is_a_connection_and_then_only_its_core():
 
 @pytest.mark.parametrize("region", sorted(ModelArtsRegion.static_fields))
 def test_every_region_is_where_the_sdk_has_it(region):
-    assert client._there(region).endpoint == ModelArtsRegion.static_fields[region].endpoint
+    assert connecting._there(region).endpoint == ModelArtsRegion.static_fields[region].endpoint
 
 
 def sent_by(made):

@@ -1,48 +1,28 @@
-"""ModelArts by its REST interface, through the core of Huawei's SDK: its credentials and signatures, plain JSON.
-
-huaweicloudsdkmodelarts says the same in 1,300 modules, whose classes lose what they do not know of an answer; loading
-them takes three times as long as the core that does the work.
-"""
+"""Calls of ModelArts' API: jobs, trials, logs, and what it has besides, as plain JSON."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from json import JSONDecodeError
-from types import SimpleNamespace
 from typing import Any, TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from tuneport.backends import retries
-from tuneport.backends.modelarts.settings import ModelArtsSettings
+from tuneport.backends.modelarts.client.refusals import NAME, NoLogError
 from tuneport.backends.protocols import Finding, JobRef
-from tuneport.errors import (
-    AuthError,
-    BackendError,
-    BackendNotInstalledError,
-    ConflictError,
-    QuotaError,
-    RunNotFoundError,
-    UnavailableError,
-)
+from tuneport.errors import BackendError, ConflictError, RunNotFoundError, UnavailableError
 
 Json: TypeAlias = dict[str, Any]
 Call: TypeAlias = Callable[[str, str, Any, Mapping[str, Any] | None], Json]
 """Method, path, body and query to what came back."""
 
-NAME = "modelarts"
 JOBS, ALGORITHMS = "/v2/{project_id}/training-jobs", "/v2/{project_id}/algorithms"
 SEARCHES = "/v2/{project_id}/training-job-searches"
-EMULATED_REGION = "cn-north-4"
-"""Region of an emulator, where nothing says another one."""
 _STORED = "algorithms"
 """Stands in references before the id of a stored algorithm."""
 _TAGS = "/v2/{{project_id}}/modelarts-training-job/{}/tags"
 _AUTOSEARCH = "/v2/{project_id}/training-jobs/autosearch/yaml-templates"
-_TIMEOUT = (10.0, 60.0)
-"""Seconds to connect, and to wait for an answer."""
 _LONGEST_NAME = 64
 _MOST_TRIALS = 100
 """Trials in a page. No limit is published; pages that are shorter than was asked for do no harm."""
@@ -52,118 +32,6 @@ MARKED = re.compile(r"\((?:\S+ )?pid=(\d+)(?:, [^)]*)?\) ?")
 """How a line begins that says which process of the job wrote it."""
 
 _log = logging.getLogger(__name__)
-
-
-def connect(settings: ModelArtsSettings, endpoint: str | None = None) -> ModelArtsClient:
-    """Open a connection with the credentials that Huawei's SDK finds: variables, profile, agency of the machine.
-
-    Raises:
-        BackendNotInstalledError: the SDK is not there.
-        AuthError: there are no credentials, or nothing says which region or project is meant.
-    """
-    try:
-        from huaweicloudsdkcore.client import Client, ClientBuilder  # noqa: PLC0415
-        from huaweicloudsdkcore.exceptions.exceptions import SdkException  # noqa: PLC0415
-        from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415
-        from huaweicloudsdkcore.sdk_response import SdkResponse  # noqa: PLC0415
-    except ImportError as error:
-        message, hint = "ModelArts needs packages that are not installed", "pip install 'tuneport[modelarts]'"
-        raise BackendNotInstalledError(message, backend=NAME, hint=hint) from error
-
-    class Reply(SdkResponse):  # type: ignore[misc] # the SDK says no types
-        """An answer of which the SDK is to understand nothing."""
-
-        openapi_types: Mapping[str, str] = {}
-        attribute_map: Mapping[str, str] = {}
-
-    place = endpoint or settings.endpoint
-    region = _region(settings, place)
-    config = HttpConfig(timeout=_TIMEOUT, user_agent="tuneport")  # an own name: else the SDK writes a file to find one
-    builder = ClientBuilder(Client).with_http_config(config)
-    try:
-        where = _there(region)
-        place = place or where.endpoint
-        credentials = _credentials(settings, emulated=place.startswith("http://"))
-        builder.with_credentials(credentials).with_endpoint(place)
-        if credentials.project_id is None:
-            builder.with_region(where)  # asks the identity service for the region's project
-        sdk = builder.build()
-    except (SdkException, ValueError, OSError) as error:
-        hint = (
-            "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or ~/.huaweicloud/credentials; and project in [modelarts]"
-        )
-        raise AuthError(f"no access to ModelArts: {_said(error)}", backend=NAME, hint=hint) from error
-    logging.getLogger("HuaweiCloud-SDK-Client").addHandler(logging.NullHandler())  # what it logs as well it raises
-    sdk.model_package = SimpleNamespace(Reply=Reply)
-    return ModelArtsClient(_caller(sdk), region, _way(credentials, region, place))
-
-
-def _way(credentials: Any, region: str, place: str) -> tuple[Finding, ...]:
-    """Who we are there, without secrets, and where that is."""
-    key = str(credentials.ak or "")
-    temporary = " with a security token" if credentials.security_token else ""
-    return (
-        Finding("credentials", f"{key[:4]}…{key[-2:]}{temporary}"),
-        Finding("project", str(credentials.project_id)),
-        Finding("region", region),
-        Finding("endpoint", place if "://" in place else f"https://{place}"),
-    )
-
-
-def _region(settings: ModelArtsSettings, place: str | None) -> str:
-    """The region that is meant: as the settings say, or else where the endpoint is."""
-    host = urlsplit(place if place and "://" in place else f"//{place or ''}").hostname or ""
-    named = re.fullmatch(r"modelarts\.([a-z0-9-]+)\..+", host)
-    emulated = EMULATED_REGION if place and place.startswith("http://") else None
-    region = settings.region or (named[1] if named else emulated)
-    if region is None:
-        hint = "set region in [modelarts] of tuneport.toml, or TUNEPORT_MODELARTS__REGION, such as cn-north-4"
-        raise AuthError("nothing says which region of Huawei Cloud is meant", backend=NAME, hint=hint)
-    return region
-
-
-def _there(region: str) -> Any:
-    """The SDK's own word for a region; variables and files that say where its services are count."""
-    from huaweicloudsdkcore.region.provider import RegionProviderChain  # noqa: PLC0415
-    from huaweicloudsdkcore.region.region import Region  # noqa: PLC0415
-
-    said = RegionProviderChain.get_default_region_provider_chain("MODELARTS").get_region(region)
-    country = "cn" if region == "ap-southeast-1" else "com"
-    return said or Region(region, f"https://modelarts.{region}.myhuaweicloud.{country}")
-
-
-def _credentials(settings: ModelArtsSettings, *, emulated: bool) -> Any:
-    from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415
-    from huaweicloudsdkcore.auth.provider import CredentialProviderChain  # noqa: PLC0415
-
-    if emulated and "HUAWEICLOUD_SDK_AK" not in os.environ:  # no other credentials go anywhere in the clear
-        found = BasicCredentials("emulated", "emulated", "emulated")
-    else:
-        found = CredentialProviderChain.get_default_credential_provider_chain("BasicCredentials").get_credentials()
-    project = settings.project or found.project_id or ("emulated" if emulated else None)
-    return found.with_project_id(project)
-
-
-def _caller(sdk: Any) -> Call:
-    """Calls of the service through the SDK; whatever that raises is one of our errors."""
-    headers = {"Content-Type": "application/json"}
-
-    def call(method: str, path: str, body: Any, query: Mapping[str, Any] | None) -> Json:
-        try:
-            reply = sdk.do_http_request(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params=dict(headers),
-                body=body,
-                response_type="Reply",
-            )
-            found = reply.to_json_object()  # what has nothing to say says nothing, null or ""
-            return found if isinstance(found, dict) else {}
-        except Exception as error:
-            raise refusal(error) from error
-
-    return call
 
 
 class ModelArtsClient:
@@ -353,7 +221,7 @@ class ModelArtsClient:
         """The newest part of a task's log: its `content`, the `current_size` of that, and the `full_size` of all."""
         try:
             return self._get(f"{_path(ref)}/tasks/{_quoted(task)}/logs/preview")
-        except _NoLogError:
+        except NoLogError:
             return {}
 
     def _preview(self, ref: JobRef) -> list[str]:
@@ -513,72 +381,3 @@ def _counted(quotas: Sequence[Json], name: str) -> str:
 
 def _rows(table: Json) -> list[Any]:
     return list((table.get("items") or {}).get("data") or ())
-
-
-# ---- errors ---------------------------------------------------------------------------------------------------------
-
-
-class _NoLogError(BackendError):
-    """There is no log, or none yet."""
-
-
-_AUTH = "0201 0202 0203 0204 0205 0206 0207 0208 0210 0212 2784 2785 2786"
-_PASSING = "0010 2799 2950 2951 2952 2953 2954 2955 2956 2957 2958 2959"
-CODES: Mapping[str, type[BackendError]] = {
-    **dict.fromkeys(_AUTH.split(), AuthError),
-    **dict.fromkeys(_PASSING.split(), UnavailableError),
-    **dict.fromkeys(("2815", "2816", "2833"), QuotaError),
-    **dict.fromkeys(("2751", "2796", "2813", "2878"), ConflictError),
-    **dict.fromkeys(("2755", "2775"), RunNotFoundError),
-    **dict.fromkeys(("2776", "2818", "2819", "2822"), _NoLogError),
-    "2836": BackendError,
-}
-"""Numbers of ModelArts' errors that say more than the status of their replies."""
-STATUSES: Mapping[int, type[BackendError]] = {
-    401: AuthError,
-    403: AuthError,
-    404: RunNotFoundError,
-    408: UnavailableError,
-    409: ConflictError,
-    429: UnavailableError,
-}
-"""What other replies mean; of those that are not here, 5xx pass, and others are refusals."""
-
-
-def refusal(error: Exception) -> BackendError:
-    """The error of a call that failed, from whatever the SDK raised."""
-    from huaweicloudsdkcore.exceptions import exceptions as sdk  # noqa: PLC0415
-    from requests import exceptions as http  # noqa: PLC0415
-
-    if isinstance(error, sdk.ServiceResponseException):
-        return _of_status(error.status_code, str(error.error_code or ""), _said(error))
-    passing = (
-        sdk.ConnectionException,
-        sdk.RequestTimeoutException,
-        http.ConnectionError,
-        http.Timeout,
-        http.RetryError,
-        http.ChunkedEncodingError,
-        http.ContentDecodingError,
-        JSONDecodeError,
-        UnicodeDecodeError,
-        ConnectionError,
-        TimeoutError,
-    )
-    lasting = (sdk.SslHandShakeException, http.SSLError)
-    kind = UnavailableError if isinstance(error, passing) and not isinstance(error, lasting) else BackendError
-    return kind(f"ModelArts cannot be reached: {_said(error)}", backend=NAME)
-
-
-def _of_status(status: int, code: str, message: str) -> BackendError:
-    passing = UnavailableError if status >= 500 else BackendError
-    number = code.removeprefix("ModelArts.")
-    kind = CODES.get(number) if number != code else None
-    kind = kind or STATUSES.get(status, passing)
-    hint = "look at the credentials, their project, and what their account may do" if kind is AuthError else None
-    return kind(f"ModelArts: {message} ({code or status})", backend=NAME, hint=hint)
-
-
-def _said(error: Exception) -> str:
-    """What an exception says, without the SDK's frame around it."""
-    return " ".join(str(getattr(error, "error_msg", None) or error or type(error).__name__).split())
