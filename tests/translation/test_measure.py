@@ -81,6 +81,13 @@ def test_a_default_may_be_written_as_a_whole_number():
     assert changes(before, before.changed(trial={"command": ["train"], "resources": {"gpus": 0.0}})) == []
 
 
+def test_sizes_are_told_as_people_write_them():
+    small, large = (job(trial={"command": ["x"], "resources": {"disk": size}}) for size in ("10GiB", "100GiB"))
+    assert changes(small, large) == [("/trial/resources/disk", "10GiB", "100GiB", False)]
+    told = judge(small, small, table(resources_disk=approximated("about")))
+    assert [(one.before, one.after) for one in told] == [("10GiB", "10GiB")]
+
+
 def test_types_of_choices_count():
     one, other = (job(Y | {"choices": choices}) for choices in ([1, 2], [1.0, 2]))
     assert changes(one, other) == [("/study/parameters/0/choices", [1, 2], [1.0, 2], False)]

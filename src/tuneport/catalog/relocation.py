@@ -109,7 +109,7 @@ def _moved_places(word: Any, at: Location, places: Places, home: Home, maps: Map
     """A word with what stands at these places of it at home."""
     for path, kind in places:
         pattern = getattr(home, kind)
-        if pattern == ANYTHING or not getattr(word, path[0]):
+        if pattern == ANYTHING or not _is_said(word, path):
             continue
 
         def move(value: str, where: Location, kind: str = kind, pattern: str = pattern) -> str | None:
@@ -117,6 +117,15 @@ def _moved_places(word: Any, at: Location, places: Places, home: Home, maps: Map
 
         word = _walk(word, path, at, move)
     return word
+
+
+def _is_said(word: Any, path: tuple[str, ...]) -> bool:
+    """Whether anything stands at a path, or at its items; most paths of most jobs are empty."""
+    for part in path:
+        if not word or part == EACH:
+            break
+        word = getattr(word, part)
+    return bool(word)
 
 
 def _walk(value: Any, path: tuple[str, ...], at: Location, move: Callable[[Any, Location], Any]) -> Any:

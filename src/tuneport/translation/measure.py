@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tuneport.model.features import CATALOGUE, Feature, used
 from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Categorical
+from tuneport.model.trial_spec import size_text
 from tuneport.model.word import Word, pointer
 from tuneport.translation.capabilities import Capabilities, Fidelity, Support, exact
 from tuneport.translation.report import FieldReport
@@ -51,9 +52,17 @@ def compare(before: TuningJob, after: TuningJob) -> list[Change]:
     if (before.trial.variants or after.trial.variants) and _same_trials(before, after):
         after = after.model_copy(update={"trial": before.trial})
     return [
-        Change(pointer(path), _plain(old), _plain(new), lost=new is _NOTHING or new is None or lost)
+        Change(pointer(path), _shown(path[-1], old), _shown(path[-1], new), new is _NOTHING or new is None or lost)
         for path, old, new, lost in _compared(before, after, ())
     ]
+
+
+_SIZES = {"disk", "memory", "gpu_memory"}
+
+
+def _shown(name: int | str, value: Any) -> Any:
+    """A value as people write it in a job file."""
+    return size_text(value) if name in _SIZES and isinstance(value, int) else _plain(value)
 
 
 def _plain(value: Any) -> Any:
@@ -197,7 +206,7 @@ def _declared(uses: Uses, capabilities: Capabilities) -> _Declared:
 
 def _owned(job: TuningJob, place: str, feature: Feature, support: Support) -> FieldReport:
     """What a backend owns up to, where nothing was measured."""
-    value = _plain(_at(job, place))
+    value = _shown(place.rpartition("/")[2], _at(job, place))
     return _report(place, feature, support.fidelity, value, value, support)
 
 
