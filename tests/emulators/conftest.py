@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,6 @@ sys.path.append(str(Path(__file__).parent))  # for small_door
 
 MakeJob = Callable[..., TuningJob]
 MakeHost = Callable[..., Host]
-Until = Callable[..., Any]
-
-
-@pytest.fixture
-def until() -> Until:
-    """Waits until something is so, and gives it."""
-
-    def wait(happened: Callable[[], Any], seconds: float = 20) -> Any:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if value := happened():
-                return value
-            time.sleep(0.02)
-        raise AssertionError("it never happened")
-
-    return wait
 
 
 @pytest.fixture

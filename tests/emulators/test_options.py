@@ -51,7 +51,7 @@ def test_every_option_has_its_place_in_the_docs():
 
 
 def test_the_command_line_takes_them_and_refuses_before_anything_is_served(monkeypatch):
-    with pytest.raises(SettingsError, match="there is no option 'vertex.stoping'"):
+    with pytest.raises(SettingsError, match=r"there is no option 'vertex\.stoping'"):
         emulate(["vertex"], option=["vertex.stoping=true"])
     seen = {}
 

@@ -6,7 +6,6 @@ import inspect
 import logging
 import subprocess
 import sys
-import time
 
 import pytest
 import requests
@@ -20,8 +19,7 @@ from tuneport.backends.modelarts import BACKEND
 from tuneport.backends.modelarts.client import ModelArtsClient, connecting, refusals
 from tuneport.backends.modelarts.settings import ModelArtsSettings
 from tuneport.emulators import modelarts
-from tuneport.emulators.faults import Fault, Faults, Kind
-from tuneport.emulators.host import Host
+from tuneport.emulators.faults import Kind
 from tuneport.emulators.pace import Pace
 from tuneport.emulators.programs import Programs
 from tuneport.emulators.server import Response, Server
@@ -60,20 +58,13 @@ def alone(monkeypatch):
 
 
 @pytest.fixture
-def make_place(monkeypatch):
-    opened = []
-
+def make_place(open_door, monkeypatch):
     def make(options=None, **arguments):
-        host = Host(**({"pace": Pace(quick=True), "grace": 1.0} | arguments))
-        door = modelarts.serve(host, host.faults, 0, options)
-        opened.append((door, host))
+        host, door = open_door("modelarts", options, **arguments)
         monkeypatch.setenv("TUNEPORT_MODELARTS__ENDPOINT", door.endpoints["modelarts"])
         return host, BACKEND.connect(ModelArtsSettings(endpoint=door.endpoints["modelarts"]))
 
-    yield make
-    for door, host in opened:
-        door.close()
-        host.close()
+    return make
 
 
 @pytest.fixture
@@ -98,13 +89,6 @@ def job():
 @pytest.fixture
 def payload(job):
     return translate(job, "modelarts").payload
-
-
-def until(happened, seconds=20):
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.02)
 
 
 def result_of(made, ref):
@@ -143,7 +127,7 @@ def test_a_job_goes_there_and_its_trials_come_back(make_place, job, tmp_path):
         run.result()
 
 
-def test_a_trial_is_stopped_and_then_the_job(make_place, payload):
+def test_a_trial_is_stopped_and_then_the_job(make_place, payload, until):
     programs = Programs({IMAGE: (sys.executable, "-c", SLEEPER)})
     host, made = make_place(modelarts.Options(parallel=2), pace=Pace(), programs=programs)
     ref = made.submit(payload, "abc")
@@ -161,6 +145,45 @@ def test_a_trial_is_stopped_and_then_the_job(make_place, payload):
     assert result_of(made, ref).state is RunState.STOPPED
     with pytest.raises(BackendError, match="does not run"):
         made.stop(ref, second)
+
+
+def test_trials_have_the_names_of_the_request_there_and_those_of_the_job_here(make_place, job, tmp_path, until):
+    told = []
+    space = [
+        tp.Float("lr", 1e-4, 0.1, scale="log"),
+        tp.Int("layers", 1, 64, scale="log"),
+        tp.Categorical("opt", ["adam", "sgd"]),
+        tp.Float("momentum", 0.5, 0.9, when=tp.when("opt", "sgd")),
+    ]
+    changed = job.changed(study=job.study.changed(parameters=space), budget={"max_trials": 8})
+
+    def train(**parameters):
+        told.append(parameters)
+        return 1.0
+
+    _, made = make_place(programs=Programs({IMAGE: train}))
+    run = tp.submit(changed, on="modelarts", workspace=tmp_path)
+    trials = run.wait(timeout=30).trials
+    (table,) = made.trials(run.ref.partition(":")[2])
+    rows = [dict(zip(table["items"]["header"], row, strict=True))["config"] for row in table["items"]["data"]]
+    there = {name.removeprefix("param/") for row in rows for name in row} - {"trial_index"}
+    assert there == {"log10_lr", "log10_layers", "opt", "momentum"}, "the service searches what it was sent"
+    here = {"lr": float, "layers": int, "opt": str, "momentum": float}
+    for row, trial in zip(rows, trials, strict=True):
+        names = here.keys() - ({"momentum"} if row["opt"] == "adam" else set())
+        assert {name: type(value) for name, value in trial.parameters.items()} == {name: here[name] for name in names}
+        assert trial.parameters["lr"] == pytest.approx(10 ** float(row["log10_lr"]))
+    assert sorted(told, key=str) == sorted((dict(one.parameters) for one in trials), key=str)
+
+
+def test_a_script_gets_what_the_job_means(make_place, job, tmp_path):
+    space = [tp.Float("lr", 1e-4, 0.1, scale="log"), tp.Int("layers", 1, 64, scale="log")]
+    changed = job.changed(study=job.study.changed(parameters=space), budget={"max_trials": 2})
+    make_place(pace=Pace(), programs=Programs({IMAGE: (sys.executable, "-c", TRAINER)}))
+    run = tp.submit(changed, on="modelarts", workspace=tmp_path)
+    for trial in run.wait(timeout=60).trials:
+        assert trial.metrics["loss"] == pytest.approx((trial.parameters["lr"] - 0.03) ** 2 + trial.parameters["layers"])
+        assert f"layers int {trial.parameters['layers']}" in list(run.logs(trial.id))
 
 
 def test_lines_of_a_trial_are_told_from_those_of_others(make_place, payload):
@@ -237,25 +260,6 @@ def test_an_algorithm_is_stored_once_and_is_no_run(make_place, job):
 
 
 # ---- once, whatever happens -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_with_faults_in_a_third_of_all_calls_jobs_are_submitted_once_and_read_back(make_place, job, tmp_path, seed):
-    kinds = [Kind.LOST, Kind.RESET, Kind.ERROR, Kind.THROTTLE]
-    lost = Fault(Kind.LOST, "Create*", calls=frozenset({1, 3}))
-    faults = Faults([lost, *(Fault(kind, "*", 0.085) for kind in kinds)], seed=seed)
-    host, _ = make_place(faults=faults)
-    sent = [tp.submit(job, on="modelarts", workspace=tmp_path) for _ in range(4)]
-    assert len({run.ref for run in sent}) == len(host.documents.all(JOBS)) == 4
-    for run in sent:
-        result = run.wait(timeout=30)
-        there = host.result(host.documents.get(JOBS, run.ref.partition("/")[2]).run)
-        assert [one.metrics for one in result.trials] == [one.metrics for one in there.trials]
-        assert len(result.trials) == 4
-        assert run.job.labels == job.labels
-        run.delete()
-    assert host.documents.all(JOBS) == []
-    assert len(faults.struck) > 3
 
 
 def test_a_name_that_another_job_has_is_a_conflict(make_place, payload):

@@ -195,24 +195,6 @@ def test_a_name_that_another_job_has_is_a_conflict(service):
     assert client.submit(payload(), "0f3a9c", again=True) == "eu-west-1/digits-0f3a9c"
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_faults_in_three_of_ten_calls_change_nothing(service, submit, monkeypatch, seed):
-    faults = service.faults_of_calls
-    faults._seed = seed
-    for kind in ("throttle", "error", "reset", "lost"):
-        faults.add(kind, "*", probability=0.3 / 4)
-    monkeypatch.setattr(retries, "ATTEMPTS", 20)
-    run = submit(job_of(12))
-    result = run.wait(timeout=20)
-    lines = list(run.logs(1))
-    run.delete()
-    assert len(result.trials) == 12
-    assert all(one.state is TrialState.SUCCEEDED and "loss" in one.metrics for one in result.trials)
-    assert lines
-    assert len(service.documents.all("sagemaker/deleted-tuning-job")) == 1
-    assert faults.struck
-
-
 def test_a_thousand_trials_are_read_in_few_calls(service, monkeypatch):
     client = SageMakerClient(SageMakerSettings(region="eu-west-1"), service_url())
     request = payload()

@@ -17,9 +17,6 @@ from google.rpc.code_pb2 import Code
 import tuneport as tp
 from tuneport.backends import retries
 from tuneport.backends.vertex import BACKEND, client
-from tuneport.emulators import vertex
-from tuneport.emulators.faults import Fault, Faults, Kind
-from tuneport.emulators.host import Host
 from tuneport.emulators.pace import Pace
 from tuneport.emulators.programs import Programs
 from tuneport.errors import (
@@ -52,21 +49,14 @@ def hurry(monkeypatch):
 
 
 @pytest.fixture
-def make_door(monkeypatch):
-    opened = []
-
+def make_door(open_door, monkeypatch):
     def make(**arguments):
-        host = Host(**({"pace": Pace(quick=True), "grace": 1.0} | arguments))
-        door = vertex.serve(host, host.faults, 0)
-        opened.append((door, host))
+        host, door = open_door("vertex", **arguments)
         monkeypatch.setenv("TUNEPORT_VERTEX__ENDPOINT", door.endpoints["vertex"])
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
         return host
 
-    yield make
-    for door, host in opened:
-        door.close()
-        host.close()
+    return make
 
 
 @pytest.fixture
@@ -140,25 +130,6 @@ def test_a_pipeline_is_followed_through_the_job_behind_it(make_door, job, tmp_pa
     assert any("synthetic" in line for line in run.logs(2))
     run.delete()
     assert host.documents.all("vertex/trainingPipelines") == []
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_with_faults_in_a_third_of_all_calls_jobs_are_submitted_once_and_read_back(make_door, job, tmp_path, seed):
-    kinds = [Kind.LOST, Kind.RESET, Kind.ERROR, Kind.THROTTLE]
-    lost = Fault(Kind.LOST, "Create*", calls=frozenset({1, 3}))
-    faults = Faults([lost, *(Fault(kind, "*", 0.085) for kind in kinds)], seed=seed)
-    host = make_door(faults=faults)
-    sent = [tp.submit(job, on="vertex", workspace=tmp_path) for _ in range(4)]
-    assert len({run.ref for run in sent}) == len(host.documents.all(JOBS)) == 4
-    for run in sent:
-        result = run.wait(timeout=30)
-        assert len(result.trials) == 4
-        assert [trial.metrics for trial in result.trials] == [
-            trial.metrics for trial in host.result(host.documents.get(JOBS, name_of(run)).run).trials
-        ]
-        run.delete()
-    assert host.documents.all(JOBS) == []
-    assert len(faults.struck) > 3
 
 
 def settings_here():

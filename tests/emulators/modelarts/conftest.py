@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 
 from tuneport.emulators import modelarts
-from tuneport.emulators.faults import Faults
-from tuneport.emulators.host import Host
-from tuneport.emulators.pace import Pace
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -20,21 +17,17 @@ from training_jobs import Api
 
 
 @pytest.fixture
-def make_api() -> Iterator[Callable[..., Api]]:
+def make_api(open_door: Callable[..., Any], until: Callable[..., Any]) -> Iterator[Callable[..., Api]]:
     opened = []
 
     def make(options: modelarts.Options | None = None, **arguments: Any) -> Api:
-        faults = Faults()
-        host = Host(**({"grace": 1.0, "pace": Pace(quick=True), "faults": faults} | arguments))
-        api = Api(modelarts.serve(host, faults, 0, options), host, faults)
-        opened.append(api)
-        return api
+        host, door = open_door("modelarts", options, **arguments)
+        opened.append(Api(door, host, until))
+        return opened[-1]
 
     yield make
     for api in opened:
         api.session.close()
-        api.door.close()
-        api.host.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_jobs import ALGORITHM, JOB, until
+from training_jobs import ALGORITHM, JOB
 
 from tuneport.emulators import modelarts
 from tuneport.emulators.modelarts import tables
@@ -246,7 +246,7 @@ def test_jobs_and_what_is_known_of_them_outlive_the_emulator(make_api, tmp_path)
 
 
 @pytest.fixture
-def three(api):
+def three(api, until):
     """Three jobs that have ended, the second one of another workspace."""
     api.create(name="one-a")
     api.create(name="two-b", workspace_id="w" * 32)

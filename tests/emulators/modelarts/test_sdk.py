@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 import requests
-from training_jobs import ALGORITHM, ENGINE, JOB, until
+from training_jobs import ALGORITHM, ENGINE, JOB
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -54,23 +54,23 @@ def show(sdk, ident):
     return sdk.show_training_job_details(v1.ShowTrainingJobDetailsRequest(training_job_id=ident))
 
 
-def ended(sdk, ident):
+def ended(sdk, ident, until):
     return until(lambda: next((one for one in [show(sdk, ident)] if one.status.phase == "Completed"), None))
 
 
 @pytest.fixture
-def done(api):
+def done(api, until):
     """The SDK, and a job that has ended."""
     sdk = api.sdk()
     ident = create(sdk).metadata.id
-    ended(sdk, ident)
+    ended(sdk, ident, until)
     return sdk, ident
 
 
 # ---- jobs -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_of_typed_requests_runs_real_trials_and_finds_what_a_run_here_finds(make_api, tmp_path):
+def test_a_job_of_typed_requests_runs_real_trials_and_finds_what_a_run_here_finds(make_api, tmp_path, until):
     sdk = make_api(pace=Pace(), programs=program(TRAINER)).sdk()
     search = v1.AutoSearch(
         reward_attrs=[v1.RewardAttrs(name="loss", mode="min", regex=r"loss=(\S+)")],
@@ -111,7 +111,7 @@ def test_a_job_of_typed_requests_runs_real_trials_and_finds_what_a_run_here_find
     assert made.status.phase in {"Pending", "Running"}
     assert made.algorithm.engine.engine_name == "PyTorch"
     ident = made.metadata.id
-    ended(sdk, ident)
+    ended(sdk, ident, until)
 
     reply = sdk.show_auto_search_trials(v1.ShowAutoSearchTrialsRequest(training_job_id=ident, limit=10, offset=0))
     assert (reply.total, reply.count, reply.limit, reply.offset) == (3, 3, 10, 0)
@@ -153,11 +153,11 @@ def test_a_job_is_shown_as_it_was_sent_with_what_the_service_adds(done):
     assert back == sent
 
 
-def test_jobs_are_listed_renamed_looked_for_and_deleted(api):
+def test_jobs_are_listed_renamed_looked_for_and_deleted(api, until):
     sdk = api.sdk()
     idents = [create(sdk, name=name).metadata.id for name in ("one", "two", "three")]
     for ident in idents:
-        ended(sdk, ident)
+        ended(sdk, ident, until)
     listed = sdk.list_training_jobs(
         v1.ListTrainingJobsRequest(
             body=v1.JobSearches(
@@ -183,7 +183,7 @@ def test_jobs_are_listed_renamed_looked_for_and_deleted(api):
     assert api("POST", "/training-job-searches", {})["items"] == []
 
 
-def test_a_trial_is_ended_early_and_then_the_job(make_api):
+def test_a_trial_is_ended_early_and_then_the_job(make_api, until):
     sdk = make_api(modelarts.Options(parallel=2), pace=Pace(), programs=program(SLEEPER)).sdk()
     ident = create(sdk).metadata.id
 
@@ -206,7 +206,7 @@ def test_a_trial_is_ended_early_and_then_the_job(make_api):
     assert (error.value.status_code, error.value.error_code) == (409, "ModelArts.2796")
 
 
-def test_a_running_job_is_deleted_with_its_processes(make_api):
+def test_a_running_job_is_deleted_with_its_processes(make_api, until):
     api = make_api(pace=Pace(), programs=program(SLEEPER))
     sdk = api.sdk()
     ident = create(sdk).metadata.id
@@ -302,7 +302,7 @@ def test_algorithms_are_stored_shown_listed_changed_and_deleted(api):
 
 
 @pytest.mark.parametrize("mapped", ["boot:fit.py", "fitting", ENGINE])
-def test_a_job_of_a_stored_algorithm_says_little_and_has_all(make_api, mapped):
+def test_a_job_of_a_stored_algorithm_says_little_and_has_all(make_api, mapped, until):
     api = make_api(programs=Programs({mapped: lambda x, size, epochs: x + epochs}))
     sdk = api.sdk()
     stored = sdk.create_algorithm(v1.CreateAlgorithmRequest(body=ALGORITHM)).metadata.id
@@ -313,7 +313,7 @@ def test_a_job_of_a_stored_algorithm_says_little_and_has_all(make_api, mapped):
         "spec": JOB["spec"],
     }
     ident = create(sdk, body).metadata.id
-    shown = ended(sdk, ident)
+    shown = ended(sdk, ident, until)
     assert (shown.algorithm.id, shown.algorithm.name) == (stored, "fitting")
     assert shown.algorithm.boot_file == "/bucket/code/fit.py"
     assert shown.algorithm.policies.auto_search.reward_attrs[0].name == "loss"
@@ -417,11 +417,11 @@ def test_faults_are_worded_as_the_service_does(api, kind, raised, status, code):
     assert api.host.documents.all("modelarts/job") == []
 
 
-def test_signatures_are_checked_on_request(make_api):
+def test_signatures_are_checked_on_request(make_api, until):
     api = make_api(modelarts.Options(keys={"known": "secret"}))
     sdk = api.sdk("known", "secret")
     ident = create(sdk, description="größer / 大").metadata.id
-    ended(sdk, ident)
+    ended(sdk, ident, until)
     sdk.show_auto_search_trials(v1.ShowAutoSearchTrialsRequest(training_job_id=ident, limit=10, offset=0))
     sdk.validate_training_job_name(v1.ValidateTrainingJobNameRequest(job_name="a b+c/d~e", workspace_id="0"))
     for ak, sk in (("known", "wrong"), ("unknown", "secret")):

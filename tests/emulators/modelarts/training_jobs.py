@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,6 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkmodelarts import v1
 
 from tuneport.emulators import modelarts
-from tuneport.emulators.faults import Faults
 from tuneport.emulators.host import Host
 
 ENGINE = "pytorch_1.8.0-cuda_10.2-py_3.7-ubuntu_18.04-x86_64"
@@ -67,20 +65,11 @@ ALGORITHM = {
 }
 
 
-def until(happened: Callable[[], Any], seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := happened():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it never happened")
-
-
 class Api:
     """The door by plain HTTP, and by the vendor's SDK."""
 
-    def __init__(self, door: modelarts.ModelArtsDoor, host: Host, faults: Faults) -> None:
-        self.door, self.host, self.faults = door, host, faults
+    def __init__(self, door: modelarts.ModelArtsDoor, host: Host, until: Callable[..., Any]) -> None:
+        self.door, self.host, self.faults, self.until = door, host, host.faults, until
         self.url = door.endpoints["modelarts"]
         self.session = requests.Session()
 
@@ -102,7 +91,9 @@ class Api:
     def ended(self, ident: str) -> Any:
         live = {"Creating", "Pending", "Running", "Terminating"}
         path = f"/training-jobs/{ident}"
-        return until(lambda: next((one for one in [self("GET", path)] if one["status"]["phase"] not in live), None))
+        return self.until(
+            lambda: next((one for one in [self("GET", path)] if one["status"]["phase"] not in live), None)
+        )
 
     def rows(self, ident: str, **query: Any) -> list[dict[str, Any]]:
         table = self("GET", f"/training-jobs/{ident}/autosearch-trials", **query)["items"]

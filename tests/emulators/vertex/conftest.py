@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,9 +10,7 @@ import pytest
 import requests
 
 from tuneport.emulators import vertex
-from tuneport.emulators.faults import Faults
 from tuneport.emulators.host import Host
-from tuneport.emulators.pace import Pace
 
 IMAGE = "gcr.io/p/trainer:1"
 PARENT = "projects/p/locations/us-central1"
@@ -37,8 +34,8 @@ JOB = {
 class Api:
     """The door by plain HTTP."""
 
-    def __init__(self, door: vertex.VertexDoor, host: Host, faults: Faults) -> None:
-        self.door, self.host, self.faults = door, host, faults
+    def __init__(self, door: vertex.VertexDoor, host: Host, until: Callable[..., Any]) -> None:
+        self.door, self.host, self.faults, self.until = door, host, host.faults, until
         self.session = requests.Session()
 
     def __call__(self, method: str, path: str, body: Any = None, status: int = 200, **query: Any) -> Any:
@@ -52,35 +49,22 @@ class Api:
     ) -> Any:
         return self("POST", f"{PARENT}/{collection}", copy.deepcopy(body or JOB) | more, status)
 
-    @staticmethod
-    def until(happened: Callable[[], Any], seconds: float = 20) -> Any:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if value := happened():
-                return value
-            time.sleep(0.02)
-        raise AssertionError("it never happened")
-
     def ended(self, name: str) -> Any:
         return self.until(lambda: next((one for one in [self("GET", name)] if "endTime" in one), None))
 
 
 @pytest.fixture
-def make_api() -> Iterator[Callable[..., Api]]:
+def make_api(open_door: Callable[..., Any], until: Callable[..., Any]) -> Iterator[Callable[..., Api]]:
     opened = []
 
     def make(options: vertex.Options | None = None, **arguments: Any) -> Api:
-        faults = Faults()
-        host = Host(**({"grace": 1.0, "pace": Pace(quick=True), "faults": faults} | arguments))
-        api = Api(vertex.serve(host, faults, 0, options), host, faults)
-        opened.append(api)
-        return api
+        host, door = open_door("vertex", options, **arguments)
+        opened.append(Api(door, host, until))
+        return opened[-1]
 
     yield make
     for api in opened:
         api.session.close()
-        api.door.close()
-        api.host.close()
 
 
 @pytest.fixture
