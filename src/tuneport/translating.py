@@ -151,9 +151,35 @@ def refusals(job: TuningJob, on: str, *, settings: Mapping[str, Any] | Word | No
     return [*unsupported, *screened, *blamed(job, refused)]
 
 
+OURS = ("/study", "/budget", "/warm_start", "/trial/timeout", "/trial/retries", "/trial/metrics", "/trial/variants")
+"""What our own search does itself when it drives trials on a cloud: search, limits, and finding metrics in output."""
+_DRIVE = "search here, and have trials run there: --drive"
+
+
+def is_ours(pointer: str) -> bool:
+    """Whether our own search does that, so that a cloud that runs its trials need not."""
+    return any(f"{pointer}/".startswith(f"{one}/") for one in OURS)
+
+
+def with_way_out(problems: Sequence[Problem], on: str) -> list[Problem]:
+    """Problems of a job on a cloud, with the hint where driving its trials there would do without that."""
+    if not hasattr(cloud(on), "training"):
+        return list(problems)
+    return [
+        replace(one, hint="; or ".join(filter(None, (one.hint, _DRIVE)))) if is_ours(one.pointer) else one
+        for one in problems
+    ]
+
+
 def _told(problem: Problem, others: Sequence[Problem]) -> bool:
-    """Whether one of the others is about the same place, or about a part of it."""
-    return any(f"{other.pointer}/".startswith(f"{problem.pointer}/") for other in others)
+    """Whether one of the others is about the same place or about a part of it, or says so of what the place is in."""
+    return any(
+        f"{other.pointer}/".startswith(f"{problem.pointer}/")
+        or (
+            f"{problem.pointer}/".startswith(f"{other.pointer}/") and other.message.partition(";")[0] in problem.message
+        )
+        for other in others
+    )
 
 
 @dataclass(frozen=True, slots=True)

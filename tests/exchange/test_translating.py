@@ -112,3 +112,52 @@ def test_diff_is_about_meaning():
 def test_clouds_are_those_that_have_documents():
     assert {"nimbus", "vertex", "sagemaker", "modelarts"} <= set(translating.clouds())
     assert "local" not in translating.clouds()
+
+
+def _varied(*variants, **trial):
+    """A job that SageMaker takes, with variants of its trial."""
+    return TuningJob.model_validate(
+        {
+            "name": "demo",
+            "study": {
+                "parameters": [
+                    {"name": "x", "kind": "float", "low": 0, "high": 1},
+                    {"name": "model", "kind": "categorical", "choices": ["a", "b"]},
+                ],
+                "objectives": [{"metric": "score", "goal": "maximize"}],
+            },
+            "trial": {
+                "image": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/demo:1",
+                "identity": "arn:aws:iam::111122223333:role/demo",
+                "output": {"uri": "s3://demo-bucket/out"},
+                "resources": {"machine": "ml.m5.large"},
+                **trial,
+                "variants": [{"when": {"parameter": "model", "values": [name]}, **change} for name, change in variants],
+            },
+        }
+    )
+
+
+def test_variants_that_become_one_are_not_lost():
+    alike = _varied(("a", {"env": {"A": "1"}}), ("b", {"env": {"A": "1"}}))
+    assert translating.refusals(alike, "sagemaker") == []
+    assert not [one for one in translating.translate(alike, "sagemaker").report.fields if "variants" in one.pointer]
+
+
+def test_variants_have_packages_of_their_own():
+    packed = _varied(*((name, {"package": f"s3://demo-bucket/{name}.tar.gz"}) for name in "ab"), command=["train"])
+    assert translating.refusals(packed, "sagemaker") == []
+    payload = translating.translate(packed, "sagemaker").payload
+    static = [one["StaticHyperParameters"] for one in payload["TrainingJobDefinitions"]]
+    places = [one["sagemaker_submit_directory"] for one in static]
+    assert places == ["s3://demo-bucket/a.tar.gz", "s3://demo-bucket/b.tar.gz"]
+    assert translating.diff(packed, translating.import_job(payload, "sagemaker").job) == []
+
+
+@pytest.mark.parametrize("cloud", ["vertex", "modelarts"])
+def test_where_there_are_no_variants_each_is_refused_once(cloud):
+    varied = _varied(("b", {"env": {"A": "1"}, "inputs": [{"name": "i", "uri": "data/here"}]}))
+    told = [one for one in translating.refusals(varied, cloud) if one.pointer.startswith("/trial/variants/0")]
+    assert [one.message.partition(";")[0] for one in told if "inputs" not in one.pointer] == [
+        "all trials of a job run the same"
+    ]

@@ -212,9 +212,10 @@ def _owned(job: TuningJob, place: str, feature: Feature, support: Support) -> Fi
 
 def _belongs(place: str, declared: _Declared) -> str:
     """The declared place that a change is in or, if all of something went lost, a declared part of it; else itself."""
-    within = [one for one in declared if _is_in(place, one)]
-    parts = [one for one in declared if _is_in(one, place)] if not within and not _PARAMETER.fullmatch(place) else []
-    return max(within or parts, key=len, default=place)
+    if within := [one for one in declared if _is_in(place, one)]:
+        return max(within, key=len)
+    parts = [one for one in declared if _is_in(one, place)] if not _PARAMETER.fullmatch(place) else []
+    return min(parts, key=lambda one: (-declared[one][1].fidelity.rank, len(one)), default=place)
 
 
 def _is_in(place: str, other: str) -> bool:
