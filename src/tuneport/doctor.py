@@ -13,6 +13,7 @@ from tuneport.backends import registry
 from tuneport.backends.protocols import Finding
 from tuneport.engine.devices import discover, processors
 from tuneport.errors import TuneportError
+from tuneport.model.job import TuningJob
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+).*extra == ['\"](\w+)['\"]")
 
@@ -38,19 +39,21 @@ def examine(names: Sequence[str] = ()) -> Iterator[tuple[str, Finding]]:
         yield from ((name, one) for one in _backend(name))
 
 
-def reach(name: str, settings: Mapping[str, Any] | None = None) -> Iterator[Finding]:
+def reach(name: str, settings: Mapping[str, Any] | None = None, job: TuningJob | None = None) -> Iterator[Finding]:
     """Look at the way to a cloud: credentials, endpoint, permissions and quotas, as far as its client can.
 
     Args:
         name: the cloud.
         settings: of it, over the configured ones.
+        job: what is to go there; it is said whether the cloud has what the job names.
 
     Raises:
         BackendNotFoundError: there is no such cloud.
         BackendError: there is no way at all: no SDK, no credentials.
     """
     cloud = translating.cloud(name)
-    yield from cloud.connect(translating.settings_of(cloud, settings)).probe()
+    payload = None if job is None else translating.to_submit(job, name, settings=settings).plain
+    yield from cloud.connect(translating.settings_of(cloud, settings)).probe(payload)
 
 
 def _gpus() -> Iterator[Finding]:

@@ -17,6 +17,10 @@ JOBS = {
         },
         ("--set", f"role={ARN}", "--set", "output=s3://bucket/out"),
     ),
+    "modelarts": (
+        {"image": "team/t:1", "command": ["python", "t.py"], "resources": {"machine": "modelarts.vm.cpu.8u"}},
+        (),
+    ),
 }
 
 
@@ -51,6 +55,14 @@ def test_what_is_in_the_way_is_told_with_a_hint(check, tuneport_cloud):
     assert error["code"] == "auth"
     assert {one["message"].partition(":")[0] for one in error["problems"]} >= {"tuning jobs", "pipelines"}
     assert "the way to vertex is not free" in error["message"]
+
+
+def test_what_the_job_names_is_looked_for(check, monkeypatch):
+    monkeypatch.setitem(JOBS["modelarts"][0], "resources", {"machine": "modelarts.vm.cpu.9u"})
+    done = check("modelarts", "--live", "--json")
+    assert done.status == 5
+    (problem,) = done.json["error"]["problems"]
+    assert problem["message"] == "machine type: modelarts.vm.cpu.9u is not offered"
 
 
 def test_without_a_project_there_is_no_way(check, monkeypatch):

@@ -290,7 +290,7 @@ class Calls:
 
 def connected(*answers):
     calls = Calls(*answers)
-    return ModelArtsClient(calls, "cn-north-4"), calls
+    return ModelArtsClient(calls, "cn-north-4", lambda url: pytest.fail(f"{url} is not to be read")), calls
 
 
 def listed(*names):
@@ -312,7 +312,7 @@ def test_a_thousand_trials_cost_at_most_twelve_calls(payload, by_pages):
             return payload | {"metadata": {"id": "1", "name": "digits"}, "status": {"phase": "Running"}}
         return table(query["offset"] * (query["limit"] if by_pages else 1), query["limit"])
 
-    made = ModelArtsClient(answer, "cn-north-4")
+    made = ModelArtsClient(answer, "cn-north-4", lambda _: [])
     assert len(result_of(made, "cn-north-4/1").trials) == 1000
     assert len(asked) <= 12 or by_pages
 
@@ -401,6 +401,21 @@ def test_a_log_that_does_not_say_who_wrote_a_line_is_told_whole():
     made, calls = connected(job, {"tags": []}, {"content": "one\ntwo\n", "current_size": 8, "full_size": 8})
     assert list(made.logs("cn-north-4/1", "ae544174")) == ["one", "two"]
     assert calls.asked[-1][1] == "/training-jobs/1/tasks/worker-0/logs/preview"
+
+
+def test_a_log_of_which_there_is_more_than_the_preview_is_read_where_it_is_kept(caplog):
+    job = {"metadata": {}}
+    preview = {"content": "two\n", "current_size": 4, "full_size": 8}
+    calls = Calls(job, {"tags": []}, preview, {"obs_url": "https://obs/log"})
+    made = ModelArtsClient(calls, "cn-north-4", lambda url: [f"one of {url}", "two"])
+    assert list(made.logs("cn-north-4/1", "ae544174")) == ["one of https://obs/log", "two"]
+
+    def gone(_):
+        raise RunNotFoundError("gone")
+
+    calls = Calls(job, {"tags": []}, preview, {"obs_url": "https://obs/log"})
+    assert list(ModelArtsClient(calls, "cn-north-4", gone).logs("cn-north-4/1", "ae544174")) == ["two"]
+    assert "only the newest lines" in caplog.text
 
 
 def test_lines_as_ray_marks_them_are_told_apart():
@@ -613,9 +628,29 @@ def test_a_probe_tells_the_way_without_secrets(make_place, monkeypatch):
     assert found["training jobs"].found == "can be read"
     assert found["quota of training jobs"].found == "job-num 0 of 10000"
     assert found["quotas of resources"].found == "pool 0 of 15, network 0 of 15"
+    assert found["quota of networks"].found == "15"
+    assert found["engines"].found == "PyTorch, TensorFlow, Custom"
     assert all(one.ok for one in found.values())
     assert "verysecret" not in repr(found)
     host.faults.add(Kind.QUOTA, "ListTrainingJobs")
     refused = {one.what: one for one in made.probe()}["training jobs"]
     assert not refused.ok
     assert "upper limit" in refused.found
+
+
+def test_a_probe_tells_whether_there_is_what_a_job_names(make_place, job):
+    _, made = make_place()
+    engine = {"engine_id": made.engines()[0]["engine_id"]}
+    there = {"spec": {"resource": {"flavor_id": "modelarts.vm.cpu.8u"}}, "algorithm": {"engine": engine}}
+    found = {one.what: one for one in made.probe(there)}
+    assert found["machine type"].found == "modelarts.vm.cpu.8u is offered"
+    assert found["engine"].found == f"{engine['engine_id']} is offered"
+    wrong = {
+        "spec": {"resource": {"flavor_id": "modelarts.vm.cpu.8"}},
+        "algorithm": {"engine": {"engine_name": "PyTorch", "engine_version": "pytorch_9"}, "id": "no-such-one"},
+    }
+    found = {one.what: one for one in made.probe(wrong)}
+    assert {name for name, one in found.items() if not one.ok} == {"machine type", "engine", "stored algorithm"}
+    assert "modelarts.vm.cpu.8u" in found["machine type"].hint
+    pooled = {"spec": {"resource": {"flavor_id": "any", "pool_id": "pool-1"}}, "algorithm": {}}
+    assert all(one.ok for one in made.probe(pooled))

@@ -160,8 +160,12 @@ class Client(Protocol):
     def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
         """Lines that a trial wrote, as far as there are any yet."""
 
-    def probe(self) -> Iterator[Finding]:
-        """What stands between here and the service: credentials, endpoint, and what harmless reads are answered."""
+    def probe(self, payload: Json | None = None) -> Iterator[Finding]:
+        """What stands between here and the service: credentials, endpoint, and what harmless reads are answered.
+
+        Args:
+            payload: a job that is to go there; as far as that can be read, it is said whether what it names is there.
+        """
 
 
 class Cloud(Backend[S], Protocol[S]):

@@ -61,7 +61,7 @@ def check(
     given = _settings(contract, settings, on)
     checked, _ = _checked(job, on, given, workspace, drive=drive)
     for name, its in _each_place(on, given) if live else ():
-        _check_way(name, its)
+        _check_way(name, its, None if drive else checked)
     plan = {
         "name": checked.name,
         "trials": most_trials(checked),
@@ -85,8 +85,8 @@ def _each_place(on: str | None, settings: dict[str, Any]) -> list[tuple[str | No
     return [(name, settings.get(name, {})) for name in on.split(",") if name != "local"]
 
 
-def _check_way(on: str | None, settings: dict[str, Any]) -> None:
-    """Ask the cloud that is meant whether it can be reached and used.
+def _check_way(on: str | None, settings: dict[str, Any], job: TuningJob | None) -> None:
+    """Ask the cloud that is meant whether it can be reached and used, and whether it has what the job names.
 
     Raises:
         AuthError: something is in the way, with all that is.
@@ -96,7 +96,7 @@ def _check_way(on: str | None, settings: dict[str, Any]) -> None:
     from tuneport.errors import AuthError, Problem
 
     name = on or config.load().on
-    amiss = [one for one in doctor.reach(name, settings) if not one.ok]
+    amiss = [one for one in doctor.reach(name, settings, job) if not one.ok]
     if amiss:
         problems = [Problem("", f"{one.what}: {one.found}", one.hint) for one in amiss]
         raise AuthError(f"the way to {name} is not free", backend=name, problems=problems)

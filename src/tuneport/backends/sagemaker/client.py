@@ -160,8 +160,9 @@ class SageMakerClient:
         """Whether it is an emulator that is talked to: a place without TLS."""
         return str(self._service.meta.endpoint_url).startswith("http://")
 
-    def probe(self) -> Iterator[Finding]:
+    def probe(self, payload: Json | None = None) -> Iterator[Finding]:
         """The way to SageMaker as AWS's own settings have it, and whether tuning jobs and logs may be read."""
+        del payload  # what jobs name belongs to other services
         credentials = _translated(self._session.get_credentials)
         key = _translated(credentials.get_frozen_credentials).access_key
         yield Finding("credentials", f"{key[:4]}…{key[-2:]} from {credentials.method}")

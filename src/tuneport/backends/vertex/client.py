@@ -192,8 +192,9 @@ class VertexClient:
         """Whether it is an emulator that is talked to: a place without TLS."""
         return self._service.startswith("http://")
 
-    def probe(self) -> Iterator[Finding]:
+    def probe(self, payload: Json | None = None) -> Iterator[Finding]:
         """The way to Vertex AI as Google's own settings have it, and whether jobs, pipelines and logs may be read."""
+        del payload  # what jobs name belongs to other services
         credentials = self._session.credentials
         account = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
         kind = "none" if self._service.startswith("http://") else type(credentials).__module__.removeprefix("google.")

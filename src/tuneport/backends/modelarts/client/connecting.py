@@ -63,7 +63,7 @@ def connect(settings: ModelArtsSettings, endpoint: str | None = None) -> ModelAr
         raise AuthError(f"no access to ModelArts: {said(error)}", backend=NAME, hint=hint) from error
     logging.getLogger("HuaweiCloud-SDK-Client").addHandler(logging.NullHandler())  # what it logs as well it raises
     sdk.model_package = SimpleNamespace(Reply=Reply)
-    return ModelArtsClient(_caller(sdk), region, _way(credentials, region, place))
+    return ModelArtsClient(_caller(sdk), region, _download, _way(credentials, region, place))
 
 
 def _way(credentials: Any, region: str, place: str) -> tuple[Finding, ...]:
@@ -132,3 +132,15 @@ def _caller(sdk: Any) -> Call:
             raise refusal(error) from error
 
     return call
+
+
+def _download(url: str) -> list[str]:
+    """The lines of what is at a URL that is its own permission."""
+    import requests  # noqa: PLC0415 - comes with the SDK
+
+    try:
+        reply = requests.get(url, timeout=_TIMEOUT)
+        reply.raise_for_status()
+    except requests.RequestException as error:
+        raise refusal(error) from error
+    return reply.content.decode(errors="replace").splitlines()

@@ -12,10 +12,12 @@ from tuneport.backends import retries
 from tuneport.backends.modelarts.client.refusals import NAME, NoLogError
 from tuneport.backends.protocols import Finding, JobRef
 from tuneport.errors import BackendError, ConflictError, RunNotFoundError, UnavailableError
+from tuneport.model.word import did_you_mean
 
 Json: TypeAlias = dict[str, Any]
 Call: TypeAlias = Callable[[str, str, Any, Mapping[str, Any] | None], Json]
 """Method, path, body and query to what came back."""
+Download: TypeAlias = Callable[[str], list[str]]
 
 JOBS, ALGORITHMS = "/v2/{project_id}/training-jobs", "/v2/{project_id}/algorithms"
 SEARCHES = "/v2/{project_id}/training-job-searches"
@@ -31,6 +33,9 @@ _MOST_LISTED = 50
 MARKED = re.compile(r"\((?:\S+ )?pid=(\d+)(?:, [^)]*)?\) ?")
 """How a line begins that says which process of the job wrote it."""
 
+_ENGINE = ("engine_id", "engine_name", "engine_version")
+"""What an engine is known by."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,12 +47,14 @@ class ModelArtsClient:
     Args:
         call: sends one request. Raises BackendError.
         region: where it goes.
+        download: the lines of what is at a URL. Raises BackendError.
         way: what is known of the connection.
     """
 
-    def __init__(self, call: Call, region: str, way: Sequence[Finding] = ()) -> None:
+    def __init__(self, call: Call, region: str, download: Download, way: Sequence[Finding] = ()) -> None:
         self._call = call
         self._region = region
+        self._download = download
         self._way = way
         self._tags: dict[JobRef, list[Json]] = {}
 
@@ -192,7 +199,7 @@ class ModelArtsClient:
 
     def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
         """What a trial wrote, where the log of its job says which process wrote a line; else what all of them did."""
-        lines = self._preview(ref)
+        lines = self._written(ref)
         marks = [MARKED.match(line) for line in lines]
         if not any(marks):
             yield from lines
@@ -224,11 +231,18 @@ class ModelArtsClient:
         except NoLogError:
             return {}
 
-    def _preview(self, ref: JobRef) -> list[str]:
-        """The newest lines of the job's first task; none while there is no log."""
+    def _written(self, ref: JobRef) -> list[str]:
+        """The log of the job's first task; none while there is no log."""
         task = next(iter(self.describe(ref).get("status", {}).get("tasks") or ()), "worker-0")
         found = self.newest(ref, task)
-        return str(found.get("content") or found.get("context") or "").splitlines()
+        lines = str(found.get("content") or found.get("context") or "").splitlines()
+        if (found.get("full_size") or 0) <= (found.get("current_size") or 0):
+            return lines
+        try:  # a preview is five megabytes at most; the rest is only to be had where the log is kept
+            return retries.read(lambda: self._download(self.log_url(ref, task)))
+        except BackendError as error:
+            _log.warning("only the newest lines of %s can be read: %s", ref, error)
+            return lines
 
     def _process(self, ref: JobRef, trial: str) -> str:
         """The id of a trial's process."""
@@ -236,22 +250,43 @@ class ModelArtsClient:
         rows = [dict(zip(table["header"], row, strict=False)) for row in _rows({"items": table})]
         return str(rows[-1].get("pid")) if rows else ""
 
-    def probe(self) -> Iterator[Finding]:
-        """The way to ModelArts as Huawei's own settings have it, and whether jobs may be read, and how many may be."""
+    def probe(self, payload: Json | None = None) -> Iterator[Finding]:
+        """The way to ModelArts as Huawei's own settings have it, what may be read, what the account may use.
+
+        Of a job it is said whether its machine type, its engine and its stored algorithm are offered there.
+        """
         yield from self._way
         yield self._probed("training jobs", lambda: self._call("POST", SEARCHES, {"offset": 0, "limit": 1}, None))
         yield self._probed("stored algorithms", lambda: self._call("GET", ALGORITHMS, None, {"offset": 0, "limit": 1}))
         yield self._probed("quota of training jobs", lambda: _counted(self.training_quotas(), "resource"))
         yield self._probed("quotas of resources", lambda: _counted(self.resource_quotas(), "type"))
+        yield self._probed("quota of networks", lambda: str(self.network_quotas().get("networkQuota", "")))
+        yield self._probed("engines", lambda: ", ".join(str(one.get("ai_engine")) for one in self.engine_runtimes()))
+        if payload is not None:
+            yield from self._offered(payload)
 
     @staticmethod
     def _probed(what: str, call: Callable[[], object]) -> Finding:
-        """Whether a read is answered; a text that it answers is what was found."""
+        """Whether a read is answered; a finding, or a text, that it answers is what was found."""
         try:
             found = call()
         except BackendError as error:
             return Finding(what, error.message, ok=False, hint=error.hint)
+        if isinstance(found, Finding):
+            return found
         return Finding(what, found if isinstance(found, str) and found else "can be read")
+
+    def _offered(self, payload: Json) -> Iterator[Finding]:
+        """Whether what a job names is there."""
+        resource = (payload.get("spec") or {}).get("resource") or {}
+        algorithm = payload.get("algorithm") or {}
+        engine = {key: value for key, value in (algorithm.get("engine") or {}).items() if key in _ENGINE and value}
+        if (flavor := resource.get("flavor_id")) and "pool_id" not in resource:
+            yield self._probed("machine type", lambda: _among(self.flavors(), {"flavor_id": flavor}, "machine type"))
+        if engine:
+            yield self._probed("engine", lambda: _among(self.engines(), engine, "engine"))
+        if number := algorithm.get("id"):
+            yield self._probed("stored algorithm", lambda: self.describe(f"{self._region}/{_STORED}/{number}"))
 
     # ---- what ModelArts has besides ----------------------------------------------------------------------------
 
@@ -373,6 +408,15 @@ def _path(ref: JobRef) -> str:
 
 def _quoted(name: str) -> str:
     return quote(name, safe="")
+
+
+def _among(listed: Sequence[Json], wanted: Json, what: str) -> Finding:
+    """Whether there is something in a list that is all this."""
+    said = " ".join(map(str, wanted.values()))
+    if any(wanted.items() <= one.items() for one in listed if all(isinstance(one.get(key), str) for key in wanted)):
+        return Finding(what, f"{said} is offered")
+    known = sorted({str(one[key]) for one in listed for key in wanted if key in one})
+    return Finding(what, f"{said} is not offered", ok=False, hint=did_you_mean(said, known))
 
 
 def _counted(quotas: Sequence[Json], name: str) -> str:
