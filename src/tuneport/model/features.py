@@ -552,7 +552,7 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.TRIAL_INPUTS_PATH: _input("data at a certain path", "path", "data", uri="nfs://10.0.0.2/data"),
     _F.TRIAL_TOLD_BY: Entry(
         "places told by a flag or a variable of their name",
-        (*_field("/trial/inputs/*/told_by"), *_field("/trial/output/told_by")),
+        (*_field("/trial/inputs/*/told_by"), *_field("/trial/output/told_by"), *_field("/trial/output/name")),
         {"/trial/inputs": [{"name": "train", "uri": "s3://bucket/train/", "told_by": "variable"}]},
     ),
     _F.TRIAL_OUTPUT_LOCAL: _set("results to a folder of this machine", "/trial/output/uri", "results", _local),

@@ -131,13 +131,14 @@ ToldBy: TypeAlias = Literal["flag", "variable"]
 """A command-line flag, or an environment variable, of the channel's name."""
 Module: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 """A Python module, by its full name."""
+ChannelName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
 EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class Input(Word):
     """Data that a trial reads; it finds the directory with ``tuneport_trial.data_dir(name)``."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=64)]
+    name: ChannelName
     """Name of the channel."""
     uri: Annotated[Str, Field(min_length=1)]
     """Where the data is: s3://, gs://, obs://, a file system such as nfs://server/path, or a path of this machine."""
@@ -162,6 +163,8 @@ class Output(Word):
 
     uri: Annotated[Str, Field(min_length=1)]
     """A prefix: s3://, gs://, obs:// or a directory of this machine; each trial writes below it."""
+    name: ChannelName | None = None
+    """The flag or variable by which the trial is told where it is; None: as is usual there."""
     told_by: ToldBy | None = None
     """How the trial is told where it is; None: as is usual there."""
     description: Str | None = None

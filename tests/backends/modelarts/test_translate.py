@@ -459,6 +459,23 @@ def test_inputs(channel, native):
     assert back(one) == TuningJob.model_validate(one.model_dump() | {"budget": {"max_trials": 50}})
 
 
+@pytest.mark.parametrize("form", ["job", "algorithm"])
+def test_an_output_is_called_as_the_trial_is_told_of_it(form):
+    one = job(trial__output={"uri": "${model_url}", "name": "model_url", "told_by": "flag"})
+    request = said(one, form)
+    (output,) = request["algorithm" if form == "job" else "job_config"]["outputs"]
+    assert (output["name"], output["access_method"]) == ("model_url", "parameter")
+    assert back(one, form).trial.output == one.trial.output
+
+
+@pytest.mark.parametrize("name", ["two words", "n" * 65])
+def test_an_output_with_a_name_that_none_can_have_is_kept(name):
+    document = changed(JOB, {"/algorithm/outputs/0/name": name})
+    imported = exchange.read(document, BACKEND)
+    assert (imported.job.trial.output.name, imported.job.trial.output.uri) == (None, "obs://bucket/out/")
+    assert exchange.translate(imported.job, BACKEND, imported.settings).payload == document
+
+
 def test_volumes_are_called_by_where_they_are():
     volumes = [{"nfs": {"nfs_server_path": "h:/a", "local_path": path}} for path in ("/x/data_url", "/y/data_url", "/")]
     names = [one.name for one in meant(changed(JOB, {"/spec/volumes": volumes})).trial.inputs]

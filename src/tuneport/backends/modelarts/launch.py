@@ -20,18 +20,18 @@ from tuneport.engine.launch import (
 from tuneport.model.word import Scalar
 
 OUTPUT = "train_url"
-"""The conventional name of the output: a flag where the job has one, else a variable that strict parsers never see."""
+"""What the output is called unless a job says it: a flag where there is one, else a variable that no parser sees."""
 
 
 def launch(trial: TrialContext) -> Launch:
     """Describe a trial as ModelArts would start it, with its places in the trial's folder."""
     output = posixpath.join(results(trial) or trial.folder, "output")
-    has_output = trial.job.trial.output is not None
-    data = inputs(trial) | ({OUTPUT: output} if has_output else {})
+    said = trial.job.trial.output
+    data = inputs(trial) | ({} if said is None else {said.name or OUTPUT: output})
     return Launch(
         argv=(*program(trial), *(f"--{name}={path}" for name, path in data.items()), *flags(trial, _text)),
         cwd=directory(trial),
-        env=spoken(trial) | environment(trial) | _platform(trial) | ({} if has_output else {OUTPUT: output}),
+        env=spoken(trial) | environment(trial) | _platform(trial) | ({OUTPUT: output} if said is None else {}),
         folders=("log", output),
         patterns=printed(trial),
     )

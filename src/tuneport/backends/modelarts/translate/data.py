@@ -34,7 +34,6 @@ MOUNTS: Final = "/home/ma-user/inputs"
 """Where inputs are mounted that do not say where."""
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9_-]+)\}")
 
 
 def is_mounted(one: Input) -> bool:
@@ -167,32 +166,36 @@ def _mounted(volume: Json) -> Iterator[tuple[str, str | None, str, bool]]:
 
 
 def write_outputs(trial: TrialSpec) -> list[Json]:
-    """The output, by its conventional name."""
+    """The output, by the conventional name unless it has one."""
     if trial.output is None:
         return []
     place = {"obs": {"obs_url": write_obs(trial.output.uri)}}
-    return [{"name": OUTPUT, "remote": place, **_write_about(trial.output)}]
+    return [{"name": trial.output.name or OUTPUT, "remote": place, **_write_about(trial.output)}]
 
 
 def read_outputs(outputs: Sequence[Json]) -> Json | None:
     """The output that is called so by convention, or else the first."""
     chosen = _chosen(outputs)
     url = chosen.get("remote", {}).get("obs", {}).get("obs_url")
-    return {"uri": read_obs(url), **_read_about(chosen)} if url else None
+    return {"uri": read_obs(url), **_read_output(chosen)} if url else None
 
 
 def write_declared_outputs(trial: TrialSpec) -> list[Json]:
     """The output of a stored algorithm: jobs made of it say where it goes."""
     if trial.output is None:
         return []
-    match = _PLACEHOLDER.fullmatch(trial.output.uri)
-    return [{"name": match[1] if match else OUTPUT, **_write_about(trial.output)}]
+    return [{"name": trial.output.name or OUTPUT, **_write_about(trial.output)}]
 
 
 def read_declared_outputs(outputs: Sequence[Json]) -> Json | None:
     """An output whose place is only known to the jobs that are made of the algorithm."""
     chosen = _chosen(outputs)
-    return {"uri": f"${{{chosen['name']}}}", **_read_about(chosen)} if chosen.get("name") else None
+    return {"uri": f"${{{chosen['name']}}}", **_read_output(chosen)} if chosen.get("name") else None
+
+
+def _read_output(chosen: Json) -> Json:
+    name = chosen.get("name", "")
+    return {"name": name if name != OUTPUT and _NAME.fullmatch(name) else None, **_read_about(chosen)}
 
 
 def is_output(channel: Json) -> bool:
