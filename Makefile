@@ -22,6 +22,7 @@ bench: $(VENV)/.dev  ## overheads, as ratios in one run
 	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/translate.py
 	$(BIN)/python bench/clients.py
+	$(BIN)/python bench/transfer.py
 
 bench-search: $(VENV)/.dev  ## the search core against Optuna, on models of scikit-learn
 	$(BIN)/python bench/search.py

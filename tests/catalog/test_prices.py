@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -60,6 +61,14 @@ def spec(**fields):
 )
 def test_what_an_hour_of_a_trial_costs(prices, backend, fields, rate):
     assert prices.rate(backend, spec(**fields)) == rate
+
+
+def test_the_sample_is_a_table_and_says_that_it_is_a_sample(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sample = Path(__file__).parents[2] / "examples" / "prices.toml"
+    (tmp_path / "tuneport.toml").write_text(sample.read_text())
+    assert "sample" in str(load().prices)
+    assert load().prices.rate("local", spec()) is not None
 
 
 def test_a_table_says_what_it_is(prices):
