@@ -105,7 +105,7 @@ LIBRARIES = {
 LAZY_LIBRARIES = {
     "pynvml": {"engine"},
     "ray": {"engine"},
-    "threadpoolctl": {"engine"},
+    "threadpoolctl": {"engine", "search"},
     "cmaes": {"search"},
     "optuna": {"search", "files"},
     "fsspec": {"packaging"},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tuneport.errors import SearchError, SpaceExhaustedError
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, when
@@ -27,6 +28,7 @@ from tuneport.model.study import (
 )
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers import make_searcher
+from tuneport.search.searchers.outlook import Outlook
 from tuneport.search.space import Space
 from tuneport.search.study import Study
 
@@ -408,3 +410,19 @@ def test_thousands_of_trials_take_no_quadratic_time(algorithm):
 
     assert seconds(10_000) < 8 * seconds(2_500) + 0.005
     assert seconds(10_000) < 1.0
+
+
+def test_a_model_computes_on_one_thread_and_leaves_the_number_as_it_was(monkeypatch):
+    def threads():
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    during = []
+    promise = Outlook.promise
+    monkeypatch.setattr(Outlook, "promise", lambda *args: during.extend(threads()) or promise(*args))
+    study = Study(spec([Float("x", 0, 1)], Bayesian(initial_trials=2)), seed=0)
+    run(study, 3)
+    with threadpool_limits(2, user_api="blas"):
+        study.propose()
+        assert set(threads()) == {2}
+    assert during
+    assert set(during) == {1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,7 @@ from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.novelty import Novelty
 from tuneport.search.searchers.outlook import Outlook
 from tuneport.search.searchers.precedents import Precedents
+from tuneport.search.searchers.threads import one_thread
 from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Array, Space
@@ -102,6 +103,7 @@ class BayesianSearcher:
         rng = np.random.default_rng([self._seed, number])
         evidence = self._reader.read(finished, number)
         since_best = evidence.penalised().since_best()
+        draws: Iterable[Array]
         if number <= self._initial or evidence.usable < 2:
             draws = self._exploring(number, rng)
         elif since_best >= _LAST_RESORT and number % 4 == 0:
@@ -109,7 +111,8 @@ class BayesianSearcher:
         else:
             running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
             doubt = since_best - _PATIENCE if number % 2 == 0 else 0
-            draws = self._promising(self._outlook(evidence, finished, running, doubt), evidence, rng)
+            with one_thread():
+                draws = self._promising(self._outlook(evidence, finished, running, doubt), evidence, rng)
         return self._novelty.first_new(draws, seen, rng)
 
     def _exploring(self, number: int, rng: np.random.Generator) -> Iterator[Array]:
@@ -120,8 +123,8 @@ class BayesianSearcher:
         for _ in range(_DRAWS):
             yield rng.random(len(self._space))
 
-    def _promising(self, outlook: Outlook, evidence: Evidence, rng: np.random.Generator) -> Iterator[Array]:
-        """Candidates, the most promising first."""
+    def _promising(self, outlook: Outlook, evidence: Evidence, rng: np.random.Generator) -> Array:
+        """Candidates, the most promising first, shape (candidates, d)."""
         good = evidence.penalised().ranked()[:_BEST]
         spread = latin_hypercube(_SPREAD, len(self._space), rng)
         pool = self._space.snap(np.concatenate([spread, *(self._steps(good, scale, rng) for scale in _SCALES)]))
@@ -132,7 +135,7 @@ class BayesianSearcher:
             pool, promise = np.concatenate([pool, steps]), np.concatenate([promise, outlook.promise(steps)])
         climbed = outlook.climbed(pool[np.argsort(-promise, kind="stable")[:_CLIMBERS]], self._continuous)
         pool, promise = np.concatenate([pool, climbed]), np.concatenate([promise, outlook.promise(climbed)])
-        yield from pool[np.argsort(-promise, kind="stable")]
+        return np.asarray(pool[np.argsort(-promise, kind="stable")])
 
     def _outlook(self, evidence: Evidence, finished: Sequence[Observation], running: Array, doubt: int) -> Outlook:
         usable = np.isfinite(evidence.losses)
