@@ -62,7 +62,7 @@ def check(
 
         return driven.refusals(_valid(job), _names(name), settings, base or Path.cwd())
     if translating.has_documents(registry.load(name)):
-        return _refusals(_valid(job), name, settings, base)
+        return translating.with_way_out(_refusals(_valid(job), name, settings, base), name)
     return here.problems(job, name, here.settings(name, settings, workspace), base)
 
 
@@ -209,6 +209,7 @@ def _send(
     """Check everything, then submit the job to a cloud, its code first."""
     valid, uploads = packed(_valid(job), name, settings=settings, base=base)
     if problems := translating.refusals(valid, name, settings=settings):
+        problems = translating.with_way_out(problems, name)
         raise JobError.of(f"job '{valid.name}' cannot run on {name}", problems)
     translated = translating.to_submit(valid, name, settings=settings, form=form)
     translated.report.require(tolerate)

@@ -6,6 +6,7 @@ A driven run is a run of this machine's workspace, whose manifest says in which 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,13 +28,14 @@ from tuneport.model.parameters import Categorical
 from tuneport.model.study import Random
 from tuneport.model.trial_spec import Resources, TrialSpec
 from tuneport.model.word import Word
+from tuneport.packaging import packed, upload
 from tuneport.search.study import Study
 from tuneport.translation.capabilities import Fidelity, screen
 from tuneport.translation.report import TranslationReport
 
-OURS = ("/study", "/budget", "/warm_start", "/trial/timeout", "/trial/retries", "/trial/metrics", "/trial/variants")
-"""What the driver does itself, so that the cloud need not: search, limits, and reading metrics from output."""
 LOCAL = "local"
+_CODE = ("package", "module", "command")
+"""Words of a trial that say what it runs of a package."""
 PLACES = "places"
 """In a manifest: the places of a run's trials, in the order of preference."""
 
@@ -69,17 +71,28 @@ def places(
         raise SettingsError(f"'{wrong[0]}' is not to be used so", hint=hint)
     if problems := refusals(job, on, settings, base):
         raise JobError.of(f"trials of job '{job.name}' cannot run on {', '.join(on)}", problems)
-    made = []
+    made: list[Json] = []
+    uploads = []
     for name in on:
         chosen = _settings_of(name, given.get(name))
+        said: Json = {"name": name, "settings": chosen.model_dump(mode="json"), "parallel": rooms.get(name)}
+        said["rate"] = load_config().prices.rate(name, _there(job, name, chosen))
         if name != LOCAL:
-            for example in _examples(job):
-                fields = translating.translate(example, name, settings=chosen).report.fields
-                TranslationReport(fields=tuple(one for one in fields if not _is_ours(one.pointer))).require(tolerate)
-        rate = load_config().prices.rate(name, _there(job, name, chosen))
-        settings_there = chosen.model_dump(mode="json")
-        made.append({"name": name, "settings": settings_there, "parallel": rooms.get(name), "rate": rate})
+            code = packed(job, name, settings=given.get(name), base=base)
+            _require(code.job, name, chosen, tolerate)
+            uploads.append((code.uploads, chosen))
+            said["code"] = code.job.trial.model_dump(mode="json", include=set(_CODE)) if code.uploads else None
+        made.append(said)
+    for files, chosen in uploads:  # nothing goes anywhere before all is known to be possible
+        upload(files, chosen)
     return made
+
+
+def _require(job: TuningJob, name: str, chosen: Word, tolerate: Fidelity) -> None:
+    """Insist on a fidelity of what trials are, whatever the cloud would make of the search."""
+    for example in _examples(job):
+        fields = translating.translate(example, name, settings=chosen).report.fields
+        TranslationReport(fields=tuple(one for one in fields if not translating.is_ours(one.pointer))).require(tolerate)
 
 
 def _there(job: TuningJob, name: str, chosen: Word) -> TrialSpec:
@@ -106,21 +119,22 @@ def refusals(job: TuningJob, on: Sequence[str], settings: Mapping[str, Any] | No
     """
     given = _by_place(on, settings)
     lacking = screen(job, registry.load(LOCAL).capabilities)
-    found = [one for one in lacking if _is_ours(one.pointer)]
+    found = [one for one in lacking if translating.is_ours(one.pointer)]
     for name in on:
         chosen = _settings_of(name, given.get(name))
         found += load_config().prices.problems(job.budget, name, _there(job, name, chosen))
         if isinstance(chosen, LocalSettings):
             found += [*lacking, *local_problems(job.trial, job.budget, base, discover(chosen.gpus))]
             continue
-        for one in _examples(job):
+        try:
+            placed = packed(job, name, settings=given.get(name), base=base).job
+        except JobError as error:
+            placed = job
+            found += error.problems
+        for one in _examples(placed):
             refused = translating.refusals(one, name, settings=chosen)
-            found += [problem for problem in refused if not _is_ours(problem.pointer)]
+            found += [problem for problem in refused if not translating.is_ours(problem.pointer)]
     return list(dict.fromkeys(found))
-
-
-def _is_ours(pointer: str) -> bool:
-    return any(f"{pointer}/".startswith(f"{one}/") for one in OURS)
 
 
 def drivable(name: str) -> Drivable[Any]:
@@ -155,12 +169,21 @@ def _place(said: Mapping[str, Any], run: str, job: TuningJob, note: Callable[[st
         return Place(name, here, Pool(discover(local.gpus), job.trial.resources), room)
     backend = drivable(name)
     settings = backend.settings_type.model_validate(said["settings"])
-    there = CloudExecutor(backend.jobs(settings, run), _documents(backend, settings), note, patient=alone)
+    documents = _documents(backend, settings, job.trial, said.get("code"))
+    there = CloudExecutor(backend.jobs(settings, run), documents, note, patient=alone)
     return Place(name, there, Pool((), Resources()), room)
 
 
-def _documents(backend: Drivable[Any], settings: Word) -> Documents:
+def _documents(
+    backend: Drivable[Any], settings: Word, plain: TrialSpec, code: Mapping[str, Any] | None = None
+) -> Documents:
+    """What makes training jobs of trials, whose code is where it was uploaded to, unless a variant has other code."""
+
     def document(trial: TrialContext) -> Json:
+        spec = trial.job.trial
+        if code and all(getattr(spec, word) == getattr(plain, word) for word in _CODE):
+            moved = trial.job.model_copy(update={"trial": spec.changed(**code)})
+            trial = replace(trial, job=moved)
         return backend.training.document(_translated(backend, settings, point(trial)).request, trial)
 
     return document
@@ -178,7 +201,7 @@ def preview(job: TuningJob, on: str, settings: Mapping[str, Any] | None = None) 
     """
     backend, parameters = drivable(on), Study(job.study, seed=0).propose()
     trial = TrialContext(job.under(parameters), "run-00000000", 1, 1, parameters, "", "", "python")
-    return _documents(backend, _settings_of(on, settings))(trial)
+    return _documents(backend, _settings_of(on, settings), job.trial)(trial)
 
 
 # ---- jobs that search nothing ---------------------------------------------------------------------------------------
@@ -194,7 +217,7 @@ def _point(job: TuningJob, parameters: Mapping[str, Any], folder: str) -> Tuning
     output = spec.output and spec.output.model_copy(update={"uri": f"{spec.output.uri.rstrip('/')}/{folder}"})
     choices = tuple(Categorical(name, (value,)) for name, value in parameters.items())
     study = job.study.model_copy(update={"parameters": choices, "algorithm": Random(), "early_stopping": None})
-    undone = {"variants": (), "retries": 0, "timeout": None, "output": output}
+    undone = {"variants": (), "retries": 0, "output": output}
     return job.model_copy(
         update={
             "study": study,

@@ -42,7 +42,7 @@ MAY_CALL_ON = {
     "doctor": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
     "handle": WORDS,
     "packaging": {*EVERYTHING_BELOW, "exchange", "translating"},
-    "driven": {*EVERYTHING_BELOW, "config", "exchange", "translating"},
+    "driven": {*EVERYTHING_BELOW, "config", "exchange", "translating", "packaging"},
     "here": {*EVERYTHING_BELOW, "config", "handle", "driven"},
     "tuning": {*EVERYTHING_BELOW, "handle", "here"},
     "api": {

@@ -36,6 +36,8 @@ _CUT = "[... the rest of this output is with the service ...]\n"
 _NOT_ITS_DOING = frozenset({FailureKind.PREEMPTED, FailureKind.INFRASTRUCTURE})
 """Ends for which a trial is started again whatever its job says of retries."""
 
+_ENDS_OF_TIME = frozenset({FailureKind.CANCELLED, FailureKind.CODE, FailureKind.TIMED_OUT})
+
 Documents = Callable[[TrialContext], Json]
 """The training job of a trial, in the service's words. Raises TuneportError if there is none."""
 
@@ -283,7 +285,7 @@ class CloudExecutor:
 
     def _failure(self, running: _Running, status: JobStatus) -> Failure | None:
         """Why a job did not end well, with what it wrote last."""
-        if running.timed_out and not running.stopping:
+        if not running.stopping and (running.timed_out or _at_its_limit(running, status)):
             message = f"ran longer than its time-out of {running.timeout or 0:g} s"
             return Failure(kind=FailureKind.TIMED_OUT, message=message, last_lines=tuple(running.last_lines))
         if status.failure is None or (running.stopping and status.failure.kind is FailureKind.CANCELLED):
@@ -310,6 +312,13 @@ class CloudExecutor:
                 lost=lost,
             )
         )
+
+
+def _at_its_limit(running: _Running, status: JobStatus) -> bool:
+    """Whether a job ended badly when its time was over: services have several words for that."""
+    if running.timeout is None or status.started is None or status.ended is None or status.failure is None:
+        return False
+    return status.ended - status.started >= running.timeout and status.failure.kind in _ENDS_OF_TIME
 
 
 class _Log:
