@@ -54,6 +54,8 @@ MATCHES = 10_000
 """The newest matches that are written down with the end of a trial."""
 MARK = "TUNEPORT_TOKEN"
 """Variable by which the descendants of a trial are recognised wherever they have gone."""
+MORTAL = "--mortal"
+"""Argument of a keeper whose trials are to end with their runner."""
 WARM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warm.py")
 LOADING = 300.0
 """Seconds that preloading may take."""
@@ -417,6 +419,10 @@ class Keeper:
         if not data:
             self.selector.unregister(0)
             self.ordered = False
+            if MORTAL in sys.argv:
+                for trial in list(self.trials.values()):
+                    self.stop(trial.key)
+                    trial.signal(signal.SIGKILL)
         *lines, self.pending = (self.pending + data).split(b"\n")
         for line in lines:
             order = json.loads(line)
@@ -483,7 +489,9 @@ class Keeper:
         return parent
 
     def hear(self, parent: Parent) -> None:
-        """Take note of one thing that such a process tells."""
+        """Take note of one thing that such a process tells, unless it was given up a moment ago."""
+        if parent.process.pid not in self.serving:
+            return
         news = parent.hear()
         if news is None:
             self.give_up(parent, "the process that they are forked from has ended")
@@ -534,7 +542,9 @@ class Keeper:
             self.conclude(trial, -signal.SIGTERM)
 
     def read(self, trial: Trial) -> None:
-        """Take some of a trial's output."""
+        """Take some of a trial's output, unless what was heard a moment ago has ended it."""
+        if trial.key not in self.trials:
+            return
         ended = not trial.read(READ_BYTES)
         if ended or len(self.unsent) > UNSENT_BYTES:
             self.selector.unregister(trial.output)

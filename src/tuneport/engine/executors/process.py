@@ -58,13 +58,19 @@ class ProcessExecutor:
     Args:
         contract: describes a trial's process.
         grace: seconds between SIGTERM and SIGKILL.
+        mortal: trials end with this process, since somebody else will start them again.
         note: is told, once each, what whoever started the run should know.
     """
 
     name = "process"
 
     def __init__(
-        self, contract: LaunchContract, *, grace: float, note: Callable[[str], object] = lambda _: None
+        self,
+        contract: LaunchContract,
+        *,
+        grace: float,
+        mortal: bool = False,
+        note: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._contract = contract
         self._grace = grace
@@ -75,6 +81,7 @@ class ProcessExecutor:
         self._keeper: subprocess.Popen[bytes] | None = None
         self._keeper_began: str | None = None
         self._looked = 0.0
+        self._mortal = mortal
         self._tell = note
         self._noted: set[str] = set()
 
@@ -184,7 +191,7 @@ class ProcessExecutor:
         """The keeper, started when the first trial is."""
         if self._keeper is None:
             self._keeper = subprocess.Popen(
-                [sys.executable, "-E", "-s", "-S", keeper.__file__],
+                [sys.executable, "-E", "-s", "-S", keeper.__file__, *[keeper.MORTAL] * self._mortal],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
