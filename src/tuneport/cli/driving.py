@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from tuneport.translation.capabilities import Fidelity
 
 
+INTERRUPTED = 130
+"""Exit status when a person interrupts a command whose run goes on, or can."""
+
+
 def check(
     job: JobFile,
     on: On = None,
@@ -260,7 +264,7 @@ def _drive(
     from tuneport.cli.progress import progress
     from tuneport.cli.words import exit_status, headline, summary
 
-    known = before
+    known, interrupted = before, False
 
     def observe(result: StudyResult) -> None:
         nonlocal known
@@ -276,12 +280,13 @@ def _drive(
         handle = api.attach(known.ref, workspace=workspace)
         verb = "resume" if handle.folder else "follow"  # a service goes on by itself
         note(f"{headline(handle.result)}\ngo on with it: tuneport {verb} {known.ref}{_elsewhere(workspace)}")
+        interrupted = True
     result = handle.result
     if as_json:
         say_json(plain(result))
     elif result.state.ended:
         say(summary(result, handle.folder))
-    return exit_status(result)
+    return INTERRUPTED if interrupted and not result.state.ended else exit_status(result)
 
 
 def _checked(

@@ -152,12 +152,14 @@ class RemoteRuns:
 
     def logs(self, run: str, trial: int, *, follow: bool = False) -> Iterator[str]:
         """Lines that a trial wrote; with `follow`, until it ends."""
-        client, named, said = self._client(run), _named(self._trial(run, trial)), 0
+        client, named = self._client(run), _named(self._trial(run, trial))
+        told: list[str] = []
         while True:
             ended = not follow or self._trial(run, trial).state.ended
             lines = list(client.logs(run, named))
-            yield from lines[said:]
-            said = len(lines)
+            known = len(told) if lines[: len(told)] == told else 0  # a service may have learnt whose lines they were
+            yield from lines[known:]
+            told = lines
             if ended:
                 return
             time.sleep(SOONEST * 8)

@@ -198,13 +198,16 @@ class ModelArtsClient:
         self._change("DELETE", _path(ref), done=RunNotFoundError)
 
     def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
-        """What a trial wrote, where the log of its job says which process wrote a line; else what all of them did."""
+        """What a trial wrote, as far as that is known; else what all trials did, each line with its process before it.
+
+        A trial's process is known from its first report on, and not all images say which process wrote a line.
+        """
         lines = self._written(ref)
         marks = [MARKED.match(line) for line in lines]
-        if not any(marks):
+        process = self._process(ref, trial) if any(marks) else None
+        if process is None:
             yield from lines
             return
-        process = self._process(ref, trial)
         yield from (line[mark.end() :] for line, mark in zip(lines, marks, strict=True) if mark and mark[1] == process)
 
     def searched(self, part: str) -> Iterator[Json]:
@@ -244,11 +247,11 @@ class ModelArtsClient:
             _log.warning("only the newest lines of %s can be read: %s", ref, error)
             return lines
 
-    def _process(self, ref: JobRef, trial: str) -> str:
-        """The id of a trial's process."""
+    def _process(self, ref: JobRef, trial: str) -> str | None:
+        """The id of a trial's process; None until it has reported something."""
         table = self.reports(ref, trial)
         rows = [dict(zip(table["header"], row, strict=False)) for row in _rows({"items": table})]
-        return str(rows[-1].get("pid")) if rows else ""
+        return str(rows[-1]["pid"]) if rows and "pid" in rows[-1] else None
 
     def probe(self, payload: Json | None = None) -> Iterator[Finding]:
         """The way to ModelArts as Huawei's own settings have it, what may be read, what the account may use.
