@@ -121,6 +121,8 @@ def test_a_job_runs_there_as_it_would_here(service, submit, tmp_path):
     for remote, mine in zip(there.trials, here.trials, strict=True):
         assert remote.metrics["loss"] == pytest.approx(mine.metrics["loss"], rel=1e-7)
     assert run.best.id == here.best.id
+    assert there.links["model"].startswith("s3://bucket/runs")
+    assert there.links["model"].endswith("/output/model.tar.gz")
     assert [line for line in run.logs(1) if line.startswith("loss=")] != []
     assert tp.attach(run.ref, workspace=tmp_path / "elsewhere").result.trials == there.trials
     run.delete()

@@ -123,9 +123,11 @@ def test_a_job_is_stopped_but_no_trial_of_it(make_door, job, tmp_path):
 
 def test_a_pipeline_is_followed_through_the_job_behind_it(make_door, job, tmp_path):
     host = make_door()
-    run = tp.submit(job, on="vertex", form="pipeline", workspace=tmp_path)
+    uploading = job.changed(native={"vertex": {"$form": "pipeline", "modelToUpload": {"displayName": "best"}}})
+    run = tp.submit(uploading, on="vertex", workspace=tmp_path)
     assert "/trainingPipelines/" in run.ref
     result = run.wait(timeout=30)
+    assert result.links["model"].startswith(f"{PARENT}/models/")
     assert [trial.state for trial in result.trials] == [TrialState.SUCCEEDED] * 4
     assert any("synthetic" in line for line in run.logs(2))
     run.delete()
