@@ -172,10 +172,19 @@ def _with(mutant: Mutant, answer: Callable[[], bool]) -> bool:
     """What is answered while a mutant is in the place of its function."""
     healthy = mutant.function.__code__
     mutant.function.__code__ = mutant.code
+    _forget(mutant.function)
     try:
         return answer()
     finally:
         mutant.function.__code__ = healthy
+        _forget(mutant.function)
+
+
+def _forget(function: FunctionType) -> None:
+    """What a cached function has found so far."""
+    for one in vars(sys.modules[function.__module__]).values():
+        if getattr(one, "__wrapped__", None) is function and hasattr(one, "cache_clear"):
+            one.cache_clear()
 
 
 def own_tests_fail(backend: str) -> bool:

@@ -79,6 +79,6 @@ def test_material_places_are_places_of_requests():
     for place in BACKEND.capabilities.material:
         here = definitions["CreateHyperParameterTuningJobRequest"]
         for part in place.split("/")[1:]:
-            inner = here["items"] if part == "*" else here["properties"][part]
+            inner = here["items"] if part == "*" or part.isdecimal() else here["properties"][part]
             here = definitions[inner["$ref"].rpartition("/")[2]]
     assert pointer(["Autotune"]) in BACKEND.capabilities.material
