@@ -17,21 +17,26 @@ from typing import Any, cast
 
 from tuneport import api, translating
 from tuneport.backends import registry
+from tuneport.catalog.relocation import relocate
 from tuneport.config import load as load_config
 from tuneport.errors import JobError, PayloadError, Problem
+from tuneport.files.histories import read_history
 from tuneport.handle import Run
 from tuneport.model.history import Fit, History, fit, history_of
 from tuneport.model.job import Budget, TuningJob, WarmStart
-from tuneport.model.results import StudyResult, Trial, TrialState
+from tuneport.model.results import RunState, StudyResult, Trial, TrialState
 from tuneport.model.study import Bayesian, Random
 from tuneport.packaging import packed
-from tuneport.translation.capabilities import Fidelity
+from tuneport.translation.capabilities import Fidelity, Home
 from tuneport.translation.report import FieldReport, TranslationReport
 
 _LEARNS = "sagemaker"
 """The service whose jobs can learn from its own earlier ones."""
 _MOST_PARENTS = 5
 _SEEDS = 2**31
+_OUTPUT = "/trial/output/uri"
+_HERE = Home(uri=r"(?!\w+://).*|file://.*")
+"""What a job of this machine may name: its own places; of other things that only clouds know, it takes no notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class House:
         base: directory that relative paths of the job mean; None: the current one.
         workspace: where runs are recorded; None: the configured one.
         shrink: draw the ranges in around the best trials where the search there cannot be told of them.
+        drive: our own search is to drive trials there; see `api.submit`.
         tolerate: the worst fidelity that may be lost on submitting.
     """
 
@@ -79,12 +85,47 @@ class House:
     base: Path | None = None
     workspace: str | Path | None = None
     shrink: bool = False
+    drive: bool = False
     tolerate: str = "emulated"
 
     @property
     def is_cloud(self) -> bool:
-        """Whether it has documents of its own."""
-        return translating.has_documents(registry.load(self.name))
+        """Whether the search is that of a cloud, which has jobs in its own words."""
+        return not self.drive and translating.has_documents(registry.load(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a run moves from.
+
+    Attributes:
+        job: what it was to do.
+        result: its own record.
+        record: that of the runs that it goes on with as well.
+    """
+
+    job: TuningJob
+    result: StudyResult
+    record: StudyResult
+
+    @classmethod
+    def of_run(cls, run: Run, workspace: str | Path | None) -> _Source:
+        result = run.result
+        return cls(run.job, result, whole(result, workspace=workspace))
+
+    @classmethod
+    def of_files(cls, job: TuningJob, source: str, name: str | Path) -> _Source:
+        """A job whose trials were written down."""
+        history = read_history(name, job.study.objectives)
+        result = StudyResult(
+            ref=history.source,
+            name=job.name,
+            backend=source,
+            state=RunState.STOPPED,
+            objectives=job.study.objectives,
+            trials=history.trials,
+        )
+        return cls(job, result, result)
 
 
 def migrate(
@@ -92,6 +133,7 @@ def migrate(
     source: str | None = None,
     to: str | None = None,
     *,
+    history: str | Path | None = None,
     submit: bool = False,
     stop_source: bool = False,
     max_trials: int | None = None,
@@ -100,6 +142,7 @@ def migrate(
     base: Path | None = None,
     workspace: str | Path | None = None,
     shrink: bool = False,
+    drive: bool = False,
     tolerate: str = "emulated",
 ) -> Moved:
     """Move a job, or a run with all that it has found, to another backend.
@@ -108,6 +151,7 @@ def migrate(
         payload: a run or its reference, or a cloud's own document as plain data.
         source: the cloud whose document it is.
         to: the backend to move to; None: the configured one.
+        history: of a document, what its run has found: a file of trials, see `tuneport.files.histories`.
         submit: start what is left of a run there; otherwise nothing is sent.
         stop_source: stop the run first, and wait for its end. Without it, what still runs there goes on and does not
             count.
@@ -117,6 +161,7 @@ def migrate(
         base: directory that relative paths of the job mean; None: the current one.
         workspace: where runs are recorded; None: the configured one.
         shrink: draw the ranges in around the best trials where the search there cannot be told of them.
+        drive: our own search is to drive trials there; see `api.submit`.
         tolerate: the worst fidelity that may be lost on submitting.
 
     Returns:
@@ -130,21 +175,32 @@ def migrate(
         BackendNotFoundError: there is no such backend.
     """
     target = to or load_config().on
-    if not isinstance(payload, (Run, str)):
-        if source is None:
-            raise PayloadError("a document does not say whose it is", hint="name its cloud as `source`")
+    if isinstance(payload, (Run, str)):
+        run = payload if isinstance(payload, Run) else api.attach(payload, workspace=workspace)
+        settings = _settled(run, target, settings)
+        house = House(target, settings, form, base, workspace, shrink, drive, tolerate)
+        moved = _prepared(_Source.of_run(run, workspace), house, max_trials)
+        if submit and stop_source and not run.state.ended:
+            _check(moved, house)
+            run.stop()
+            run.wait()
+            moved = _prepared(_Source.of_run(run, workspace), house, max_trials)  # what has ended since then counts
+    elif source is None:
+        raise PayloadError("a document does not say whose it is", hint="name its cloud as `source`")
+    elif history is None and not submit:
         made = translating.migrate(payload, source, target, settings=settings, form=form)
         return Moved(made.job, made.payload, made.form, made.report)
-    run = payload if isinstance(payload, Run) else api.attach(payload, workspace=workspace)
-    house = House(target, _settled(run, target, settings), form, base, workspace, shrink, tolerate)
-    moved = _prepared(run, house, max_trials)
+    elif history is None:
+        raise PayloadError(
+            "a document is no run", hint="submit the job that import_job makes of it, or give its history"
+        )
+    else:
+        house = House(target, settings, form, base, workspace, shrink, drive, tolerate)
+        job = translating.import_job(payload, source).job
+        moved = _prepared(_Source.of_files(job, source, history), house, max_trials)
     if not submit:
         return moved
     _check(moved, house)
-    if stop_source and not run.state.ended:
-        run.stop()
-        run.wait()
-        moved = _prepared(run, house, max_trials)  # what has ended in the meantime counts
     return _submitted(moved, house)
 
 
@@ -180,19 +236,31 @@ def origin_of(ref: str, *, workspace: str | Path | None = None) -> History | Non
     return api.ledger(workspace).origin(ref)
 
 
-def _prepared(run: Run, house: House, max_trials: int | None) -> Moved:
+def _prepared(source: _Source, house: House, max_trials: int | None) -> Moved:
     """What is left of a run, in words of the house. Nothing is sent."""
-    job, result = run.job, run.result
-    record = whole(result, workspace=house.workspace)
-    found = history_of(job, record).changed(trials=[_linked(one, run.ref) for one in record.trials if _counts(one)])
-    left = _left(job, result, max_trials)
+    trials = [_linked(one, source.result.ref) for one in source.record.trials if _counts(one)]
+    found = history_of(source.job, source.record).changed(trials=trials)
+    left = _left(source.job, source.result, max_trials)
     used = fit([found], left.study)
-    left, knowledge = _knowing(left, run, result, used, house) if found.trials else (left, None)
+    left, knowledge = _knowing(left, source.result, used, house) if trials else (left, None)
     if not house.is_cloud:
-        return Moved(left, left.brief(), "job", TranslationReport(), found, used, knowledge)
+        left, fields = (left, []) if house.drive else _brought_here(left)
+        return Moved(left, left.brief(), "job", TranslationReport(fields=tuple(fields)), found, used, knowledge)
     placed, _ = packed(left, house.name, settings=house.settings, base=house.base)
     made = translating.to_submit(placed, house.name, settings=house.settings, form=house.form)
     return Moved(left, made.payload, made.form, made.report, found, used, knowledge)
+
+
+def _brought_here(job: TuningJob) -> tuple[TuningJob, list[FieldReport]]:
+    """The job with places of this machine, as far as maps say; results that went to a cloud stay with the run."""
+    job, fields = relocate(job, _HERE, load_config().maps)
+    output = job.trial.output
+    if output is None or all(one.pointer != _OUTPUT or one.fidelity is Fidelity.EXACT for one in fields):
+        return job, fields
+    note = "results stay there; [map.uri] can say where else"
+    kept = FieldReport(pointer=_OUTPUT, fidelity=Fidelity.EMULATED, before=output.uri, by="the run's folder", note=note)
+    job = job.changed(trial=job.trial.changed(output=None))
+    return job, [kept if one.pointer == _OUTPUT else one for one in fields]
 
 
 def _linked(trial: Trial, ref: str) -> Trial:
@@ -235,19 +303,23 @@ def _budget_left(budget: Budget, result: StudyResult, done: list[Trial]) -> dict
         left["max_trials"] = budget.max_trials - len(done)
     if budget.max_seconds is not None and result.created is not None:
         left["max_seconds"] = budget.max_seconds - ((result.ended or time.time()) - result.created)
+    if budget.max_cost is not None and result.cost is not None:
+        left["max_cost"] = budget.max_cost - result.cost
     if budget.max_failed_trials:
         left["max_failed_trials"] = budget.max_failed_trials - sum(one.state is TrialState.FAILED for one in done)
     return left
 
 
-def _knowing(job: TuningJob, run: Run, result: StudyResult, used: Fit, house: House) -> tuple[TuningJob, FieldReport]:
+def _knowing(job: TuningJob, result: StudyResult, used: Fit, house: House) -> tuple[TuningJob, FieldReport]:
     """The job with its history as the search of the house can take it, and how well that is."""
     if not house.is_cloud:
         return job, _told(Fidelity.EXACT, used, "search core")
-    obstacle = _not_native(job, run, result, house)
+    obstacle = _not_native(job, result, house)
     if obstacle is None:
-        parent = WarmStart(run=run.ref, kind="transfer")
+        parent = WarmStart(run=result.ref, kind="transfer")
         return job.changed(warm_start=(*job.warm_start, parent)), _told(Fidelity.EXACT, used, "WarmStartConfig")
+    if not result.ref.startswith(f"{house.name}:"):
+        job = job.changed(warm_start=())  # what the run itself began with stays where it can be read
     if not house.shrink:
         way_out = "--drive lets our own search learn from them, --shrink draws the ranges in around the best"
         return job, _told(Fidelity.DROPPED, used, None, f"{obstacle}: the search begins anew; {way_out}")
@@ -262,12 +334,12 @@ def _told(fidelity: Fidelity, used: Fit, by: str | None, note: str = "") -> Fiel
     return FieldReport(pointer="/warm_start", fidelity=fidelity, after=str(used), by=by, note=note)
 
 
-def _not_native(job: TuningJob, run: Run, result: StudyResult, house: House) -> str | None:
+def _not_native(job: TuningJob, result: StudyResult, house: House) -> str | None:
     """Why a service cannot learn from a run by itself; None if it can.
 
     The rules are those of SageMaker's page "Run a Warm Start Hyperparameter Tuning Job".
     """
-    backend, _, name = run.ref.partition(":")
+    backend, _, name = result.ref.partition(":")
     if backend != house.name or backend != _LEARNS:
         return f"{house.name} cannot be told of trials elsewhere"
     region = getattr(translating.settings_of(translating.cloud(backend), house.settings), "region", None)
@@ -284,7 +356,14 @@ def _not_native(job: TuningJob, run: Run, result: StudyResult, house: House) -> 
 
 def _check(moved: Moved, house: House) -> None:
     """Refuse what cannot be submitted, before anything is stopped."""
-    problems = api.check(moved.job, on=house.name, settings=house.settings, base=house.base, workspace=house.workspace)
+    problems = api.check(
+        moved.job,
+        on=house.name,
+        settings=house.settings,
+        base=house.base,
+        workspace=house.workspace,
+        drive=house.drive,
+    )
     if problems:
         raise JobError.of(f"job '{moved.job.name}' cannot run on {house.name}", problems)
     moved.report.require(Fidelity(house.tolerate))
@@ -300,6 +379,7 @@ def _submitted(moved: Moved, house: House) -> Moved:
         base=house.base,
         tolerate=house.tolerate,
         form=house.form,
+        drive=house.drive,
         workspace=house.workspace,
         history=() if house.is_cloud else (history,),
     )

@@ -180,6 +180,7 @@ def test_plan_says_what_it_means(work):
         "digits on nimbus, as a job",
         "  at most 20 trials, 1 at a time; nothing bounds the time",
         "  each on n.large",
+        "  its cost is not known: no price of n.large under [prices]",
     ]
 
 

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 import tuneport as tp
+from tuneport import api
 from tuneport.cli import app
-from tuneport.errors import JobError, TuneportError
+from tuneport.errors import JobError, PayloadError, TuneportError
 from tuneport.files.histories import read_history, write_history
 from tuneport.migration import origin_of, whole
 from tuneport.model.history import history_of
@@ -215,3 +216,42 @@ def test_on_the_command_line(houses, capsys, tmp_path):
     assert app._status(["best", ref, "--json"]) == 0
     best = json.loads(capsys.readouterr().out)["final_measurement"]["metrics"]["loss"]
     assert best <= min(one.metrics["loss"] for one in run.trials if one.metrics)
+
+
+def test_a_run_that_was_written_down_moves(houses, tmp_path):
+    run = half_way("sagemaker")
+    done = [one for one in run.trials if one.final_measurement is not None]
+    asked = tp.translate(job("sagemaker"), "sagemaker", settings=SETTINGS["sagemaker"]).payload
+    write_history(history_of(run.job, run.result), tmp_path / "trials.jsonl")
+    moved = tp.migrate(asked, "sagemaker", "local", history="trials.jsonl", submit=True).run
+    moved.wait(60)
+    assert len(moved.trials) == TRIALS - len(done)
+    assert len(whole(moved.result).trials) == TRIALS
+    with pytest.raises(PayloadError, match="no run"):
+        tp.migrate(asked, "sagemaker", "local", submit=True)
+
+
+def test_our_own_search_goes_on_in_a_cloud(houses):
+    run = half_way("local")
+    moved = tp.migrate(run, to="vertex", settings=SETTINGS["vertex"], submit=True, drive=True, tolerate="approximated")
+    assert moved.knowledge.fidelity is Fidelity.EXACT
+    moved.run.wait(60)
+    assert moved.run.ref.startswith("local:")
+    assert len(whole(moved.run.result).trials) == TRIALS
+
+
+def test_what_a_run_began_with_does_not_stop_it_from_moving(houses, tmp_path):
+    first = tp.run(job("local", max_trials=2), on="local")
+    second = tp.run(job("local", max_trials=2).changed(warm_start=[{"run": first.ref}]), on="local")
+    moved = tp.migrate(second, to="vertex", settings=SETTINGS["vertex"], max_trials=1)
+    assert moved.job.warm_start == ()
+
+
+def test_places_in_a_cloud_are_mapped_or_left(houses, tmp_path):
+    run = half_way("sagemaker")
+    api.ledger().forget(run.ref)  # as on another machine: the job is what the service says of it
+    moved = tp.migrate(run.ref, to="local")
+    assert moved.job.trial.output is None
+    assert [(one.pointer, one.fidelity) for one in moved.report.fields] == [("/trial/output/uri", Fidelity.EMULATED)]
+    (tmp_path / "tuneport.toml").write_text('[map.uri]\n"s3://team-runs/" = "runs/"\n')
+    assert tp.migrate(run.ref, to="local").job.trial.output.uri == "runs/digits/"

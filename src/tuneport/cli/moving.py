@@ -124,6 +124,10 @@ def migrate(
     trials: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Trials to run there.", show_default="what is left")
     ] = None,
+    drive: Annotated[bool, typer.Option("--drive", help="Let our own search drive trials there.")] = False,
+    history: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --from, the trials of its run: a .jsonl or .csv file.")
+    ] = None,
     form: Form = None,
     tolerate: Annotated[
         str | None, typer.Option(metavar="FIDELITY", help="As of translate or, with --submit, of submit.")
@@ -146,13 +150,12 @@ def migrate(
     """
     from tuneport import migration
 
-    if source is not None and (submit or stop_source):
-        raise typer.BadParameter("a document is no run; import it and submit the job", param_hint="--submit")
     limit = fidelity(tolerate or ("emulated" if submit else "approximated"))
     made = migration.migrate(
         _document(what) if source is not None else what,
         source,
         to,
+        history=history,
         submit=submit,
         stop_source=stop_source,
         max_trials=trials,
@@ -160,6 +163,7 @@ def migrate(
         form=form,
         workspace=workspace,
         shrink=shrink,
+        drive=drive,
         tolerate=limit.value,
     )
     told = None if made.knowledge is None else plain(made.knowledge)
