@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from tuneport.model.parameters import Float
 from tuneport.model.results import Measurement, Trial, TrialState, pareto
 from tuneport.model.study import Constraint, StudySpec, maximize, minimize
-from tuneport.search.pareto import hypervolume
-from tuneport.search.searchers.evidence import scalarised
+from tuneport.search.pareto import fronts, hypervolume
+from tuneport.search.protocols import Observation
+from tuneport.search.searchers.evidence import EvidenceReader, scalarised
+from tuneport.search.space import Space
 from tuneport.search.study import Study
 
 ROWS = st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12)
@@ -43,6 +45,30 @@ def on_front(rows):
 def test_the_front_is_that_of_the_definition(rows):
     expected = [number for number, keeps in enumerate(on_front(rows), 1) if keeps]
     assert [trial.id for trial in pareto(trials_of(rows), GOALS)] == expected
+
+
+@given(ROWS, st.integers(1, 12))
+def test_fronts_are_peeled_off_one_by_one(rows, enough):
+    found = fronts(np.array(rows, dtype=float), enough)
+    left, number, numbered = list(range(len(rows))), 0, 0
+    while left and numbered < enough:
+        keeps = on_front([rows[index] for index in left])
+        first = [index for index, kept in zip(left, keeps, strict=True) if kept]
+        assert set(found[first]) == {number}
+        left, number, numbered = [index for index in left if index not in first], number + 1, numbered + len(first)
+    assert set(found[left]) <= {number}
+
+
+def test_for_those_who_go_by_order_the_front_comes_first():
+    space = Space([Float("x", 0, 1)])
+    losses = [(3.0, 3.0), (0.0, 2.0), (2.0, 0.0), (math.nan, 0.0), (1.0, math.nan), (2.0, 2.0)]
+    seen = [
+        Observation(n, {"x": 0.1 * n}, None if math.isnan(row[0]) else row, TrialState.SUCCEEDED)
+        for n, row in enumerate(losses, 1)
+    ]
+    places = EvidenceReader(space, 0).read(seen, 7, by_front=True).losses
+    assert set(np.argsort(places)[:2]) == {1, 2}
+    assert list(np.isnan(places)) == [False, False, False, True, False, False]
 
 
 def test_the_front_leaves_out_what_breaks_a_constraint():

@@ -43,7 +43,7 @@ class AnnealSearcher:
         """A step from a good trial; see `Searcher.suggest`."""
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
-        ranked = self._reader.read(finished, number).penalised().ranked()
+        ranked = self._reader.read(finished, number, by_front=True).penalised().ranked()
         return self._novelty.first_new(self._draws(ranked, rng), seen, rng)
 
     def _draws(self, ranked: Array, rng: np.random.Generator) -> Iterator[Array]:

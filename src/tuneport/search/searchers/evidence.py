@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tuneport.search.pareto import fronts
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.novelty import Followed
 from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Array, Space
 
+_FRONTED = 50
+"""Trials among which fronts are told apart; nobody takes more for good."""
 _MARGIN = 0.1
 """How far beyond the worst result the point lies from which hypervolumes are measured, per objective."""
 
@@ -87,8 +90,11 @@ class EvidenceReader:
         self._losses = Followed(lambda seen: seen.losses)
         self._excess = Followed(lambda seen: seen.excess)
 
-    def read(self, finished: Sequence[Observation], number: int) -> Evidence:
-        """The evidence of these trials for the proposal of trial `number`."""
+    def read(self, finished: Sequence[Observation], number: int, *, by_front: bool = False) -> Evidence:
+        """The evidence of these trials for the proposal of trial `number`.
+
+        With `by_front`, for those who go by the order of the losses alone, trials that few others beat come first.
+        """
         cube = np.array(self._points.follow(finished), dtype=float).reshape(-1, self._width)
         rows = self._losses.follow(finished)
         objectives = max((len(row) for row in rows if row is not None), default=1)
@@ -99,7 +105,8 @@ class EvidenceReader:
         if objectives == 1:
             return Evidence(cube, np.where(np.isfinite(losses[:, 0]), losses[:, 0], math.nan), bounds)
         rng = np.random.default_rng([self._seed, number, objectives])
-        return Evidence(cube, scalarised(losses, np.abs(rng.normal(size=objectives))), bounds)
+        scalars = scalarised(losses, np.abs(rng.normal(size=objectives)))
+        return Evidence(cube, _by_front(losses, scalars) if by_front else scalars, bounds)
 
 
 def scalarised(losses: Array, weights: Array) -> Array:
@@ -122,6 +129,14 @@ def scalarised(losses: Array, weights: Array) -> Array:
         columns = [_depth(column) for column in losses[usable].T]
         out[usable] = (np.stack(columns, axis=1) / (weights / np.linalg.norm(weights))).max(axis=1)
     return out
+
+
+def _by_front(losses: Array, scalars: Array) -> Array:
+    """Places by front first, then by scalarised loss; NaN stays where there is no result."""
+    front = fronts(np.nan_to_num(losses, nan=math.inf), _FRONTED)
+    places = np.empty(len(losses))
+    places[np.lexsort((scalars, front))] = np.arange(len(losses))
+    return np.where(np.isnan(scalars), math.nan, places)
 
 
 def _depth(losses: Array) -> Array:

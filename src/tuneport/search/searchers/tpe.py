@@ -46,7 +46,7 @@ class TpeSearcher:
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
         anywhere = (rng.random(len(self._space)) for _ in range(_RANDOM_DRAWS))
-        evidence = self._reader.read(finished, number).penalised()
+        evidence = self._reader.read(finished, number, by_front=True).penalised()
         if number <= self._algorithm.initial_trials or not evidence.usable:
             return self._novelty.first_new(anywhere, seen, rng)
         running = [self._space.encode(parameters) for parameters in pending]
