@@ -14,6 +14,7 @@ from tuneport import exchange, translating
 from tuneport.backends import registry
 from tuneport.backends.local.settings import LocalSettings
 from tuneport.backends.protocols import Drivable, Json
+from tuneport.catalog.relocation import Maps
 from tuneport.config import load as load_config
 from tuneport.engine.devices import Pool, discover
 from tuneport.engine.executors.cloud import CloudExecutor, Documents
@@ -22,7 +23,6 @@ from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.launch import TrialContext
 from tuneport.engine.preflight import local_problems
 from tuneport.errors import BackendNotFoundError, JobError, Problem, SettingsError
-from tuneport.exchange import Translated
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import Random
@@ -81,6 +81,7 @@ def places(
             code = packed(job, name, settings=given.get(name), base=base)
             _require(code.job, name, chosen, tolerate)
             uploads.append((code.uploads, chosen))
+            said["maps"] = load_config().maps.model_dump(mode="json")  # whoever resumes the run may have others
             said["code"] = code.job.trial.model_dump(mode="json", include=set(_CODE)) if code.uploads else None
         made.append(said)
     for files, chosen in uploads:  # nothing goes anywhere before all is known to be possible
@@ -169,13 +170,13 @@ def _place(said: Mapping[str, Any], run: str, job: TuningJob, note: Callable[[st
         return Place(name, here, Pool(discover(local.gpus), job.trial.resources), room)
     backend = drivable(name)
     settings = backend.settings_type.model_validate(said["settings"])
-    documents = _documents(backend, settings, job.trial, said.get("code"))
+    documents = _documents(backend, settings, Maps.model_validate(said["maps"]), job.trial, said["code"])
     there = CloudExecutor(backend.jobs(settings, run), documents, note, patient=alone)
     return Place(name, there, Pool((), Resources()), room)
 
 
 def _documents(
-    backend: Drivable[Any], settings: Word, plain: TrialSpec, code: Mapping[str, Any] | None = None
+    backend: Drivable[Any], settings: Word, maps: Maps, plain: TrialSpec, code: Mapping[str, Any] | None = None
 ) -> Documents:
     """What makes training jobs of trials, whose code is where it was uploaded to, unless a variant has other code."""
 
@@ -184,13 +185,10 @@ def _documents(
         if code and all(getattr(spec, word) == getattr(plain, word) for word in _CODE):
             moved = trial.job.model_copy(update={"trial": spec.changed(**code)})
             trial = replace(trial, job=moved)
-        return backend.training.document(_translated(backend, settings, point(trial)).request, trial)
+        made = exchange.translate(point(trial), backend, settings, form=backend.training.form, maps=maps)
+        return backend.training.document(made.request, trial)
 
     return document
-
-
-def _translated(backend: Drivable[Any], settings: Word, job: TuningJob) -> Translated:
-    return exchange.translate(job, backend, settings, form=backend.training.form, maps=load_config().maps)
 
 
 def preview(job: TuningJob, on: str, settings: Mapping[str, Any] | None = None) -> Json:
@@ -201,7 +199,7 @@ def preview(job: TuningJob, on: str, settings: Mapping[str, Any] | None = None) 
     """
     backend, parameters = drivable(on), Study(job.study, seed=0).propose()
     trial = TrialContext(job.under(parameters), "run-00000000", 1, 1, parameters, "", "", "python")
-    return _documents(backend, _settings_of(on, settings), job.trial)(trial)
+    return _documents(backend, _settings_of(on, settings), load_config().maps, job.trial)(trial)
 
 
 # ---- jobs that search nothing ---------------------------------------------------------------------------------------

@@ -295,6 +295,20 @@ def test_trials_go_where_there_is_room_and_elsewhere_when_a_place_dies(tuneport_
     assert 10 + again - sum(sent.values()) >= 2, "this machine had its share"
 
 
+def test_whoever_resumes_a_run_needs_no_maps_of_its_own(tuneport_cloud, tmp_path, maps, monkeypatch):
+    map_trainer(tuneport_cloud, ["sagemaker"], tmp_path)
+    job, workspace = both(trials=2), tmp_path / "w"
+    places = driven.places(job, ["sagemaker"], None, None, driven.Fidelity.EMULATED, tmp_path)
+    client, made = here.create_driven(job, places, workspace, tmp_path, ())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "tuneport.toml").unlink()
+    run = tp.resume(client.ref(made), workspace=workspace)
+    assert {one.state for one in run.trials} == {TrialState.SUCCEEDED}
+    (first, _) = jobs(tuneport_cloud, "sagemaker")
+    assert first.body["asked"]["AlgorithmSpecification"]["TrainingImage"] == TRIALS["sagemaker"]["image"]
+
+
 @pytest.mark.parametrize(
     ("on", "more", "said"),
     [

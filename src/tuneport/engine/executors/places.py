@@ -14,7 +14,7 @@ from tuneport.errors import BackendError
 from tuneport.model.results import Failure, FailureKind
 
 SLICE = 0.02
-"""Seconds for which one place after the other is listened to."""
+"""Seconds for which one of several places after the other is listened to."""
 
 
 @dataclass(slots=True)
@@ -119,9 +119,11 @@ class PlacesExecutor:
         Raises:
             BackendError: no place can be used any more.
         """
+        if len(self._places) == 1:
+            return [event for one in self._places.values() for event in self._heard(one, timeout)]
         end = None if timeout is None else time.monotonic() + timeout
         while True:
-            events = [event for one in self._places.values() for event in self._heard(one)]
+            events = [event for one in self._places.values() for event in self._heard(one, SLICE)]
             if events or (end is not None and time.monotonic() >= end):
                 return events
 
@@ -140,11 +142,11 @@ class PlacesExecutor:
         self._where[trial] = place
         place.trials[trial] = lease
 
-    def _heard(self, place: Place) -> Sequence[Event]:
+    def _heard(self, place: Place, timeout: float | None) -> Sequence[Event]:
         if place.error is not None:
             return []
         try:
-            events = place.executor.wait(SLICE)
+            events = place.executor.wait(timeout)
         except BackendError as error:
             return self._lose(place, error)
         for event in events:
