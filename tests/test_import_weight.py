@@ -58,3 +58,10 @@ def test_what_type_checkers_see_is_what_there_is() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
         tuneport.Nonsense  # noqa: B018
+
+
+def test_what_only_clouds_need_loads_no_engine_and_no_reader_of_files() -> None:
+    loaded = loaded_by("import tuneport; tuneport.submit, tuneport.attach, tuneport.runs")
+    assert "tuneport.remote.runs" in loaded
+    assert not loaded & {"numpy", "scipy", "ruamel", "typer", "rich", "tuneport.engine.engine", "tuneport.search.study"}
+    assert not {one.partition(".")[0] for one in loaded} & {"boto3", "botocore", "google", "huaweicloudsdkcore"}

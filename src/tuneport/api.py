@@ -11,7 +11,6 @@ from tuneport import here, translating
 from tuneport.backends import registry
 from tuneport.config import load as load_config
 from tuneport.errors import JobError, Problem, RunNotFoundError
-from tuneport.files.histories import OPTUNA, is_history, read_history
 from tuneport.handle import LOCAL, Progress, Run, parts
 from tuneport.model.history import History, fit, history_of
 from tuneport.model.job import TuningJob
@@ -190,6 +189,8 @@ def _create_driven(
 
 def _history(name: str, job: TuningJob, base: Path | None, workspace: str | Path | None) -> History:
     """What `warm_start` names: a file of trials, or a run."""
+    from tuneport.files.histories import OPTUNA, is_history, read_history  # noqa: PLC0415 - loads a YAML reader
+
     if is_history(name):
         placed = name if name.startswith(OPTUNA) else (base or Path.cwd()) / name
         return read_history(placed, job.study.objectives)
