@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench bench-search clean
+.PHONY: demo test explore check bench bench-search clean
 
 demo: $(VENV)/.demo  ## tune a real model on this machine
 	$(BIN)/tuneport run examples/digits/job.yaml
 
 test: check  ## everything that is checked
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+explore: $(VENV)/.dev  ## property tests with other examples than ever before
+	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=explore
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
