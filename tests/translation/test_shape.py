@@ -521,9 +521,9 @@ def loop():
 )
 def test_what_cannot_be_read_in_bounded_time_is_one_problem_at_once(document, said):
     whole = document()
-    started = time.perf_counter()
+    started = time.process_time()
     (problem,) = refused(VERTEX, whole)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert problem.pointer == ""
     assert said in problem.message
 
@@ -539,9 +539,9 @@ def test_what_cannot_be_read_in_bounded_time_is_one_problem_at_once(document, sa
 )
 def test_bad_documents_are_refused_in_bounded_time(document):
     whole = document()
-    started = time.perf_counter()
+    started = time.process_time()
     assert 1 <= len(refused(SAGEMAKER, whole)) <= shape.MOST_PROBLEMS
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_endless_whole_numbers_are_refused_without_being_written_out():

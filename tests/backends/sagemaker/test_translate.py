@@ -632,7 +632,9 @@ def test_definitions_may_leave_ranges_to_autotune():
     document = changed(document, f"/{SEVERAL}/2/HyperParameterRanges", ranges)
     imported = exchange.read(document, BACKEND)
     assert "max_depth" in {one.name for one in imported.job.study.parameters}
-    assert exchange.translate(imported.job, BACKEND, imported.settings).payload == document
+    made = exchange.translate(imported.job, BACKEND, imported.settings)
+    assert made.payload == document
+    assert made.plain[SEVERAL][2]["HyperParameterRanges"] == ranges
 
 
 def test_the_jobs_input_mode_is_that_of_channels_that_have_none():
