@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tuneport.emulators.faults import Fault, Faults, Kind
 from tuneport.emulators.pace import Clock, Pace
 from tuneport.emulators.programs import Programs
+from tuneport.errors import ConflictError
 from tuneport.model.results import FailureKind, RunReason, RunState, TrialState
 
 SLEEPS = "gcr.io/p/trainer:1=sh -c 'sleep 60'"
@@ -193,6 +194,14 @@ def test_a_simulated_budget_ends_a_job_on_time(make_host, make_job):
     assert result.ended - result.created == pytest.approx(1800, abs=0.1)
 
 
+def test_a_job_that_is_refused_does_not_hold_up_simulated_time(make_host, make_job):
+    host = make_host(pace=Pace(step=60, quick=True), simulated=True)
+    run = host.submit("job", "digits", {}, make_job(), "vertex").run
+    with pytest.raises(ConflictError):
+        host.submit("job", "digits", {}, make_job(), "vertex")
+    assert host.wait(run, 20).state is RunState.SUCCEEDED
+
+
 def test_simulated_time_stands_while_processes_run(make_host, make_job):
     host = make_host(programs=Programs.read(["gcr.io/p/trainer:1=sh -c 'sleep 0.3; echo loss=1'"]), simulated=True)
     job = make_job(trial={"timeout": 3600, "metrics": {"loss": r"loss=(\S+)"}}, max_trials=1)
@@ -255,9 +264,9 @@ def test_somebody_else_stops_a_trial_or_the_job(make_host, make_job, quick):
         host.clock.sleep(60)
         yield x
 
-    program = train if quick else ("sh", "-c", "sleep 3; echo loss=1")
+    program = train if quick else ("sh", "-c", "sleep 1; echo loss=1")
     faults = Faults([Fault(Kind.STOP, "one/1", seconds=1), Fault(Kind.STOP_JOB, "all/2", seconds=1)])
-    host = make_host(programs=Programs({"gcr.io/p/trainer:1": program}), faults=faults, speed=20)
+    host = make_host(programs=Programs({"gcr.io/p/trainer:1": program}), faults=faults, speed=60)
     jobs = [make_job(name=name, trial={"metrics": {"loss": r"loss=(\S+)"}}, max_trials=2) for name in ("one", "all")]
     one, every = (host.submit("job", job.name, {}, job, "modelarts").run for job in jobs)
     result = host.wait(one, 20)

@@ -33,6 +33,7 @@ from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.settings import LocalSettings
 from tuneport.emulators import launching
 from tuneport.emulators.documents import Document, Documents
+from tuneport.emulators.driver import Driver
 from tuneport.emulators.faults import Fault, Faults
 from tuneport.emulators.pace import Clock, Pace, Point
 from tuneport.emulators.programs import Program, Programs
@@ -105,7 +106,7 @@ class Host:
         self.clock = Clock(speed, self._points(), simulated=simulated, keep=self._keep_time)
         self._lock = threading.Lock()
         """Held while the reading client is used, or a driver is looked up."""
-        self._drivers: dict[str, _Driver] = {}
+        self._drivers: dict[str, Driver] = {}
         self._client = self.connect()
         self._resume()
 
@@ -319,8 +320,8 @@ class Host:
             if not self._client.result(document.run).state.ended:
                 self._driver(document).start()
 
-    def _driver(self, document: Document) -> _Driver:
-        driver = _Driver(self, document)
+    def _driver(self, document: Document) -> Driver:
+        driver = Driver(self, document)
         with self._lock:
             self._drivers[driver.run] = driver
         return driver
@@ -328,6 +329,7 @@ class Host:
     def _forget(self, run: str) -> None:
         with self._lock:
             self._drivers.pop(run, None)
+        self.clock.leave(run)
 
     def _points(self) -> list[Point]:
         """Where the clock of the last host of this folder has come to."""
@@ -340,88 +342,6 @@ class Host:
         with suppress(OSError):  # the folder of a temporary host may have gone
             new.write_text(json.dumps(points), encoding="utf-8")
             new.replace(self.folder / "clock.json")
-
-
-class _LeftError(Exception):
-    """The host closes; the run is left as it is."""
-
-
-class _Driver:
-    """A thread that drives one run, with what is asked of it before it can hear."""
-
-    def __init__(self, host: Host, document: Document) -> None:
-        assert document.run is not None  # noqa: S101 - tells the type checker what was asked for
-        self.run = document.run
-        self.error: str | None = None
-        self.stopping = document.stopping
-        self._host = host
-        self._document = document
-        self._lock = threading.Lock()
-        self._begun = False
-        self._left = False
-        self._over = False
-        self._awake = threading.Event()
-        self._asked: set[int | None] = set()
-        self._thread = threading.Thread(target=self._drive, name=self.run, daemon=True)
-        host.clock.enter(self.run)
-
-    def start(self) -> None:
-        """Begin, in the background."""
-        self._thread.start()
-
-    def join(self, timeout: float) -> None:
-        """Wait for the end of the thread."""
-        self._thread.join(timeout)
-
-    def leave(self) -> None:
-        """Let go of the run as it is."""
-        self._left = True
-        self._awake.set()
-
-    def note_stop(self, trial: int | None) -> bool:
-        """Take a request to stop. False: the journal is the place for it, since the run is being driven, or is over."""
-        with self._lock:
-            self.stopping = self.stopping or trial is None
-            if self._begun or self._over:
-                return False
-            self._asked.add(trial)
-            if trial is None:
-                self._awake.set()
-            return True
-
-    def _drive(self) -> None:
-        host = self._host
-        host.clock.act_as(self.run)
-        client = host.connect(around=lambda inside: host.timed(self._document, inside))
-        try:
-            age = host.clock.now() - self._document.created
-            if not self.stopping:
-                host.clock.sleep(host.pace.wait - age, unless=self._awake)
-            if self._left and not self.stopping:
-                return
-            function = host.function(self._document)
-            client.drive(self.run, lambda _: self._observe(client), function, stopping=self.stopping)
-        except _LeftError:
-            return
-        except Exception as error:  # noqa: BLE001 - whatever stops a run is its failure, not the emulator's
-            _log.exception("run %s could not go on", self.run)
-            self.error = f"the emulator could not go on with it: {error}"
-        finally:
-            with self._lock:
-                self._over = True
-            host.clock.leave(self.run)
-            client.close()
-
-    def _observe(self, client: LocalClient) -> None:
-        """Called with every change: pass on what was asked before, and leave if the host does."""
-        if self._left and not self.stopping:
-            raise _LeftError
-        with self._lock:
-            self._begun = True
-            asked, self._asked = self._asked, set()
-        for trial in asked:
-            with suppress(UnknownTrialError, ConflictError):
-                client.stop(self.run, trial)
 
 
 def _claim(folder: Path) -> IO[str]:
@@ -465,7 +385,7 @@ def _fitting(resources: Resources, parallel: int) -> Resources:
     return resources if room is not None and room >= parallel else none
 
 
-def _seen(result: StudyResult, driver: _Driver | None) -> StudyResult:
+def _seen(result: StudyResult, driver: Driver | None) -> StudyResult:
     """A run that has not ended, as its service would show it."""
     if driver is not None and driver.error is not None:
         return result.model_copy(update={"state": RunState.FAILED, "message": driver.error})

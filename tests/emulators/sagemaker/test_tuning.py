@@ -351,6 +351,20 @@ def test_training_jobs_are_listed_in_every_order(cloud, request_of):
     assert cloud.client().list_training_jobs(NameContains="-004-")["TrainingJobSummaries"][0]["SecondaryStatus"]
 
 
+def test_boto3_pages_and_waits_for_all_that_it_can(cloud, request_of):
+    made = cloud.create(request_of(ResourceLimits={"MaxNumberOfTrainingJobs": 5, "MaxParallelTrainingJobs": 3}))
+    sagemaker, few = cloud.client(), {"PaginationConfig": {"PageSize": 2}}
+    cloud.ended()
+    of_job = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job").paginate(**JOB, **few)
+    pages = [[one["TrainingJobName"] for one in page["TrainingJobSummaries"]] for page in of_job]
+    assert [len(page) for page in pages] == [2, 2, 1]
+    last = pages[-1][0]
+    sagemaker.get_waiter("training_job_completed_or_stopped").wait(TrainingJobName=last)
+    sagemaker.add_tags(ResourceArn=made, Tags=[{"Key": "team", "Value": "vision"}])
+    tags = sagemaker.get_paginator("list_tags").paginate(ResourceArn=made)
+    assert [one["Key"] for page in tags for one in page["Tags"]] == ["team"]
+
+
 def test_regions_do_not_know_of_each_other(cloud):
     cloud.create()
     elsewhere = cloud.client(region="us-east-1")

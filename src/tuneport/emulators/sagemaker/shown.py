@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tuneport.backends.protocols import Json
@@ -162,7 +162,11 @@ class HyperParameterTuningJob:
 
     def shown_trials(self, trials: tuple[Trial, ...]) -> tuple[Trial, ...]:
         """The trials of its run as the service shows them."""
-        return tuple(self._trial(one) for one in trials)
+        ended = _ended(self.run)
+        for one in trials:
+            if one.state.ended and one.id not in ended:
+                ended[one.id] = self._trial(one)
+        return tuple(ended.get(one.id) or self._trial(one) for one in trials)
 
     def _trial(self, trial: Trial) -> Trial:
         mark = zlib.crc32(f"{self.run}/{trial.id}".encode())
@@ -207,6 +211,13 @@ class HyperParameterTuningJob:
         parent = chooser(self.host.job(self.run))
         choice = trial.parameters.get(parent.name) if parent else None
         return definitions[parent.choices.index(choice)] if parent and choice in parent.choices else definitions[0]
+
+
+@lru_cache(maxsize=64)
+def _ended(run: str) -> dict[int, Trial]:
+    """Trials of a run that have ended, as they are shown: nothing changes them, and long lists are asked for often."""
+    del run
+    return {}
 
 
 def _final(summary: Json) -> float:
