@@ -12,7 +12,6 @@ from tuneport.backends import registry
 from tuneport.config import load as load_config
 from tuneport.errors import JobError, Problem, RunNotFoundError
 from tuneport.handle import LOCAL, Progress, Run, parts
-from tuneport.model.history import History, fit, history_of
 from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult, Trial
 from tuneport.packaging import packed, upload
@@ -22,6 +21,7 @@ from tuneport.translation.capabilities import Fidelity
 
 if TYPE_CHECKING:
     from tuneport.backends.local.client import LocalClient
+    from tuneport.model.history import History
 
 _BEGIN = """
 import sys
@@ -161,6 +161,8 @@ def _known(
     job: TuningJob, base: Path | None, history: Sequence[History], workspace: str | Path | None
 ) -> Sequence[Trial]:
     """What earlier runs have found that means something to a job."""
+    from tuneport.model.history import fit  # noqa: PLC0415 - not every run has a history
+
     earlier = [_history(one.run, job, base, workspace) for one in job.warm_start]
     return fit([*history, *earlier], job.study).trials
 
@@ -194,6 +196,8 @@ def _history(name: str, job: TuningJob, base: Path | None, workspace: str | Path
     if is_history(name):
         placed = name if name.startswith(OPTUNA) else (base or Path.cwd()) / name
         return read_history(placed, job.study.objectives)
+    from tuneport.model.history import history_of  # noqa: PLC0415 - see _known
+
     earlier = attach(name, workspace=workspace)
     return history_of(earlier.job, earlier.result)
 

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tuneport.backends import registry
 from tuneport.backends.local.settings import LocalSettings
 from tuneport.config import load as load_config
-from tuneport.engine.devices import discover
 from tuneport.engine.launch import LaunchContract
-from tuneport.engine.preflight import local_problems
 from tuneport.errors import BackendNotFoundError, JobError, Problem
 from tuneport.handle import LOCAL
 from tuneport.model.job import Budget, TuningJob
@@ -107,6 +105,9 @@ def _part(kind: type[W], data: Any) -> W | None:
 def _machine_problems(
     trial: TrialSpec | None, budget: Budget | None, chosen: LocalSettings, base: Path | None
 ) -> Iterator[Problem]:
+    from tuneport.engine.devices import discover  # noqa: PLC0415 - what clouds do not need
+    from tuneport.engine.preflight import local_problems  # noqa: PLC0415
+
     yield from local_problems(trial, budget, base or Path.cwd(), discover(chosen.gpus))
 
 
