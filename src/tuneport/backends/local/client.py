@@ -16,13 +16,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tuneport.backends.local.settings import LocalSettings
-from tuneport.engine.devices import Pool, discover, processors
+from tuneport.backends.local.settings import LocalSettings, RaySettings
+from tuneport.engine.devices import Leases, Pool, discover, processors
 from tuneport.engine.engine import Engine
 from tuneport.engine.executors.function import FunctionExecutor
 from tuneport.engine.executors.places import PlacesExecutor
 from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.executors.protocols import Executor
+from tuneport.engine.executors.ray import RayExecutor, cluster_problems
 from tuneport.engine.executors.warming import preload_problems
 from tuneport.engine.launch import LaunchContract
 from tuneport.engine.logs import follow_log, read_log
@@ -115,11 +116,16 @@ class LocalClient:
             its id.
 
         Raises:
-            JobError: its modules cannot be preloaded.
+            JobError: its modules cannot be preloaded, or no node of its cluster has room for a trial.
+            BackendError: its cluster does not answer, or has other versions than this machine.
         """
         settings = self._settings
         if problems := preload_problems(job.trial, str(base), str(settings.python or sys.executable)):
             raise JobError.of(f"job '{job.name}' cannot run here", problems)
+        if isinstance(settings, RaySettings):
+            executor = RayExecutor.name
+            if problems := cluster_problems(job.trial.resources, settings.address):
+                raise JobError.of(f"job '{job.name}' cannot run on the Ray cluster", problems)
         drawn = job.study.algorithm.seed
         manifest = {
             "seed": drawn if drawn is not None else secrets.randbits(32),
@@ -131,6 +137,9 @@ class LocalClient:
             "python": str(settings.python) if settings.python else None,
             "version": version,
         }
+        if isinstance(settings, RaySettings):
+            brought = None if settings.working_dir is None else str(settings.working_dir.resolve())
+            manifest["ray"] = {"address": settings.address or os.environ.get("RAY_ADDRESS"), "working_dir": brought}
         if history:
             kept = {"id", "parameters", "state", "final_measurement"}
             manifest["history"] = [one.model_dump(mode="json", include=kept) for one in history]
@@ -197,7 +206,7 @@ class LocalClient:
         manifest = row.manifest
         notes: deque[str] = deque()
         away = self._away(row, record.job, notes.append)
-        pool = away or Pool(discover(manifest["gpus"]), record.job.trial.resources)
+        pool: Leases = away or Pool(discover(manifest["gpus"]), record.job.trial.resources)
         executor: Executor = away or (
             FunctionExecutor(function or _no_function)
             if manifest["executor"] == FunctionExecutor.name
@@ -218,13 +227,19 @@ class LocalClient:
         )
         return engine, executor
 
-    def _away(self, row: RunRow, job: TuningJob, note: Note) -> PlacesExecutor | None:
-        """What starts the trials of a run elsewhere; None for one of this machine alone."""
-        if "places" not in row.manifest:
+    def _away(self, row: RunRow, job: TuningJob, note: Note) -> PlacesExecutor | RayExecutor | None:
+        """What starts the trials of a run elsewhere, and leases their places; None for one of this machine alone."""
+        manifest = row.manifest
+        if manifest["executor"] == RayExecutor.name:
+            contract = self._contracts(manifest["contract"])
+            return RayExecutor(
+                contract, row.id, job.trial.resources, **manifest["ray"], grace=manifest["grace"], note=note
+            )
+        if "places" not in manifest:
             return None
         if self._elsewhere is None:
             raise ConflictError(f"trials of run {row.id} are not on this machine", backend=NAME)
-        return self._elsewhere(row.id, job, row.manifest, note)
+        return self._elsewhere(row.id, job, manifest, note)
 
     def detach(self, run: str, argv: Sequence[str]) -> None:
         """Start the process that is to drive a run, in the background; it outlives this one."""

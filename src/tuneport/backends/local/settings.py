@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tuneport.model.word import Integer, Number, Word
+from tuneport.model.word import Integer, Number, Str, Word
 
 
 class LocalSettings(Word):
@@ -23,3 +23,15 @@ class LocalSettings(Word):
     """Seconds between asking a trial to end and killing it."""
     python: Path | None = None
     """Interpreter for `module` and `function`; None: the one that runs tuneport."""
+
+
+class RaySettings(LocalSettings):
+    """Settings of a Ray cluster on which trials run: the section `[ray]`, the variables TUNEPORT_RAY__*.
+
+    The journal, and who drives the run, stay on this machine.
+    """
+
+    address: Str | None = None
+    """Of the cluster: ray://HOST:10001, HOST:6379, or auto; None: RAY_ADDRESS, or else a cluster for this run alone."""
+    working_dir: Path | None = None
+    """A directory that Ray brings to the nodes, and in which trials start; None: nodes see the job's own."""

@@ -502,11 +502,20 @@ class Keeper:
             for trial in parent.left():
                 parent.fork(trial)
         elif "learned" in news:
-            if parent.learn:
-                parent.learn = False
-                self.parent(parent.warm, news["learned"])
-                parent.retire()
-        elif "pid" in news:
+            self.learn(parent, news["learned"])
+        else:
+            self.hear_of_trial(parent, news)
+
+    def learn(self, parent: Parent, modules: list[str]) -> None:
+        """Fork the trials that follow from a process that has these modules; the first that says them counts."""
+        if parent.learn:
+            parent.learn = False
+            self.parent(parent.warm, modules)
+            parent.retire()
+
+    def hear_of_trial(self, parent: Parent, news: dict[str, Any]) -> None:
+        """A trial has begun, could not, or has ended."""
+        if "pid" in news:
             parent.begun[news["key"]].begun(news["pid"])
         elif "error" in news:
             self.fail(parent.begun[news["key"]], news["error"])
