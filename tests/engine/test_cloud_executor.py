@@ -350,6 +350,15 @@ def test_a_place_that_dies_loses_its_trials_to_the_others(tmp_path, notes):
     assert put(executor, trial(tmp_path, 1, attempt=2)) == "place1"
 
 
+def test_a_place_without_any_quota_is_given_up(tmp_path, notes):
+    executor, services = places(tmp_path, notes, None, None)
+    services[0].refusals = [QuotaError("none at all", backend="x")]
+    assert put(executor, trial(tmp_path)) == "place0"
+    (end,) = heard(executor, Exited)
+    assert end.lost
+    assert put(executor, trial(tmp_path, attempt=2)) == "place1"
+
+
 def test_without_any_place_the_drive_ends(tmp_path, notes):
     executor, services = places(tmp_path, notes, None)
     put(executor, trial(tmp_path))

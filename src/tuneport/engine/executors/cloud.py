@@ -69,7 +69,7 @@ class CloudExecutor:
         jobs: the run's training jobs at the service.
         documents: a trial's training job in the service's words.
         note: takes sentences that are to be recorded with the run.
-        patient: wait for a service that cannot be reached; else that is raised as well.
+        patient: wait for a service that cannot be reached; else that is raised as well, and that it has no room at all.
     """
 
     name = "cloud"
@@ -191,7 +191,10 @@ class CloudExecutor:
             self._bear(error)
         with self._lock:
             alone = all(one is running or one.ref is None for one in self._running.values())
-        if error.retryable or (isinstance(error, QuotaError) and not alone):  # others that end make room
+        full = isinstance(error, QuotaError)
+        if full and alone and not self._patient:
+            raise error  # there is no room here at all, but perhaps elsewhere
+        if error.retryable or (full and not alone):  # others that end make room
             return True
         self._exit(running, Failure(kind=FailureKind.INFRASTRUCTURE, message=str(error)))
         return False
