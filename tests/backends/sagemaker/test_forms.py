@@ -46,6 +46,7 @@ def test_the_operators_resource_has_its_own_name_and_region():
     request = TRANSLATOR.read(plain()).request | {"Region": "eu-west-1"}
     document = TRANSLATOR.write(Reading("operator", request))
     assert document["apiVersion"] == "sagemaker.aws.amazon.com/v1"
+    assert document["kind"] == "HyperparameterTuningJob"
     assert document["metadata"] == {"name": "demo-1"}
     assert document["spec"]["region"] == "eu-west-1"
     assert document["spec"]["trainingJobDefinition"]["staticHyperParameters"] == [{"name": "rounds", "value": "10"}]
@@ -58,7 +59,9 @@ def test_the_operators_resource_has_its_own_name_and_region():
 
 
 def test_the_controllers_spelling():
-    spec = written("ack", golden("everything"))["spec"]
+    document = written("ack", golden("everything"))
+    assert document["kind"] == "HyperParameterTuningJob"
+    spec = document["spec"]
     definition = spec["trainingJobDefinition"]
     assert spec["hyperParameterTuningJobConfig"]["hyperParameterTuningJobObjective"]["type_"] == "Maximize"
     assert definition["roleARN"]
@@ -76,6 +79,7 @@ def test_the_controllers_spelling():
 
 def test_expressions_of_a_state_stay_expressions():
     document = written("jsonata")
+    assert (document["Type"], document["QueryLanguage"]) == ("Task", "JSONata")
     document["Arguments"][CONFIG]["ResourceLimits"]["MaxParallelTrainingJobs"] = "{% $states.input.parallel %}"
     document["Arguments"][ONE]["RoleArn"] = "{% $states.input.role %}"
     imported = exchange.read(document, BACKEND)
@@ -259,6 +263,17 @@ def test_problems_are_told_with_their_place_in_the_document(form, strategy, low)
         with pytest.raises(PayloadError) as caught:
             TRANSLATOR.read(broken(form, change))
         assert [one.pointer for one in caught.value.problems] == [pointer]
+
+
+def test_a_chart_need_not_limit_its_trials():
+    document = written("helm", plain())
+    del document["spec"]["maxRuntimeInSeconds"]
+    assert exchange.read(document, BACKEND).job.trial.timeout is None
+
+
+def test_tags_are_a_map_in_snake_case():
+    document = written("snake", golden("everything"))
+    assert document["tags"] == {"team": "vision", "empty": ""}
 
 
 def test_what_a_chart_has_no_place_for_is_read_or_refused():

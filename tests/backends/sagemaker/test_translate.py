@@ -229,6 +229,23 @@ def test_conditions_come_back(parameters):
     valid(one)
 
 
+def test_what_chooses_among_definitions_keeps_its_default():
+    one = job(OPT | {"default": "sgd"}, {**X, "when": {"parameter": "opt", "values": ["sgd"]}})
+    assert back(one).study.parameters == one.study.parameters
+
+
+def test_ranges_of_a_grid_keep_their_conditions():
+    inner = {
+        "name": "inner",
+        "kind": "categorical",
+        "choices": ["c", "d"],
+        "when": {"parameter": "opt", "values": ["sgd"]},
+    }
+    deep = {"name": "n", "kind": "int", "low": 1, "high": 3, "when": {"parameter": "inner", "values": ["c"]}}
+    one = job(OPT, inner, deep, study={"algorithm": {"kind": "grid"}}, budget={"max_trials": None})
+    assert back(one).study.parameters == one.study.parameters
+
+
 def test_ten_definitions_and_not_one_more():
     def of(count):
         return there(job({**OPT, "choices": [f"c{n}" for n in range(count)]}, on("c3", **X)))
