@@ -273,6 +273,10 @@ def test_a_job_that_stands_in_something_else_is_read_and_goes_back_there(documen
         (_created(PLAIN, "trainingPipeline"), "/trainingPipeline"),
         (_task(studySpec__metrics=[]), "/trainingTaskInputs/studySpec/metrics"),
         ({"job_spec": {"worker_pool_specs": []}, "display_name": "x"}, "/job_spec/worker_pool_specs"),
+        (
+            {"trainingTaskDefinition": "custom_task_1.0.0.yaml", "trainingTaskInputs": {"workerPoolSpecs": []}},
+            "/trainingTaskInputs/workerPoolSpecs",
+        ),
     ],
 )
 def test_mistakes_are_told_where_they_stand_in_the_document(document, place):
