@@ -92,7 +92,8 @@ def places(
 def _require(job: TuningJob, name: str, chosen: Word, tolerate: Fidelity) -> None:
     """Insist on a fidelity of what trials are, whatever the cloud would make of the search."""
     for example in _examples(job):
-        fields = translating.translate(example, name, settings=chosen).report.fields
+        asked = _asked(drivable(name), example)
+        fields = translating.translate(asked, name, settings=chosen).report.fields
         TranslationReport(fields=tuple(one for one in fields if not translating.is_ours(one.pointer))).require(tolerate)
 
 
@@ -133,7 +134,7 @@ def refusals(job: TuningJob, on: Sequence[str], settings: Mapping[str, Any] | No
             placed = job
             found += error.problems
         for one in _examples(placed):
-            refused = translating.refusals(one, name, settings=chosen)
+            refused = translating.refusals(_asked(drivable(name), one), name, settings=chosen)
             found += [problem for problem in refused if not translating.is_ours(problem.pointer)]
     return list(dict.fromkeys(found))
 
@@ -185,7 +186,8 @@ def _documents(
         if code and all(getattr(spec, word) == getattr(plain, word) for word in _CODE):
             moved = trial.job.model_copy(update={"trial": spec.changed(**code)})
             trial = replace(trial, job=moved)
-        made = exchange.translate(point(trial), backend, settings, form=backend.training.form, maps=maps)
+        asked = _asked(backend, point(trial))
+        made = exchange.translate(asked, backend, settings, form=backend.training.form, maps=maps)
         return backend.training.document(made.request, trial)
 
     return document
@@ -200,6 +202,11 @@ def preview(job: TuningJob, on: str, settings: Mapping[str, Any] | None = None) 
     backend, parameters = drivable(on), Study(job.study, seed=0).propose()
     trial = TrialContext(job.under(parameters), "run-00000000", 1, 1, parameters, "", "", "python")
     return _documents(backend, _settings_of(on, settings), load_config().maps, job.trial)(trial)
+
+
+def _asked(backend: Drivable[Any], job: TuningJob) -> TuningJob:
+    """A job without what its backend says of training jobs by itself."""
+    return job.model_copy(update={"trial": backend.training.translated(job.trial)})
 
 
 # ---- jobs that search nothing ---------------------------------------------------------------------------------------

@@ -193,6 +193,19 @@ def test_a_run_that_is_stopped_leaves_nothing_behind(tuneport_cloud, tmp_path, o
     wait_for(lambda: all(tuneport_cloud.host.result(one.run).state.ended for one in jobs(tuneport_cloud, on)))
 
 
+def test_a_container_on_sagemaker_is_told_what_to_run(tuneport_cloud, tmp_path):
+    map_trainer(tuneport_cloud, ["sagemaker"], tmp_path)
+    job = job_of("sagemaker", trials=1, module="team.train", args=["--epochs=3"])
+    assert {one.pointer for one in api.check(job, on="sagemaker")} >= {"/trial/args"}
+    assert api.check(job, on="sagemaker", drive=True) == []
+    run = tp.run(job, on="sagemaker", drive=True, workspace=tmp_path / "w")
+    (one,) = jobs(tuneport_cloud, "sagemaker")
+    algorithm = one.body["asked"]["AlgorithmSpecification"]
+    assert algorithm["ContainerEntrypoint"] == ["python3", "-m", "team.train"]
+    assert algorithm["ContainerArguments"][:3] == ["--epochs=3", "--dropout=0.1", "--tag=7"]
+    assert f"--x={run.trials[0].parameters['x']!r}" in algorithm["ContainerArguments"]
+
+
 # ---- whoever drives it is killed ------------------------------------------------------------------------------------
 
 
@@ -280,7 +293,6 @@ def test_trials_go_where_there_is_room_and_elsewhere_when_a_place_dies(tuneport_
         workspace=tmp_path / "w",
         base=tmp_path,
         progress=watch,
-        tolerate="approximated",
     )
     result = run.result
     assert [one.state for one in result.trials] == [TrialState.SUCCEEDED] * 10

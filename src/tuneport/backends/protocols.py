@@ -10,6 +10,7 @@ from tuneport.engine.launch import LaunchContract, TrialContext
 from tuneport.errors import Problem
 from tuneport.model.job import TuningJob
 from tuneport.model.results import Failure, StudyResult
+from tuneport.model.trial_spec import TrialSpec
 from tuneport.model.word import Word
 from tuneport.translation.capabilities import Capabilities
 
@@ -244,11 +245,14 @@ class TrainingForm(Protocol):
     def form(self) -> str:
         """The kind of document, one of the translator's, that a job of a single point is said in."""
 
+    def translated(self, trial: TrialSpec) -> TrialSpec:
+        """What is left of a trial to be translated: without what `document` says by itself, in words tuners lack."""
+
     def document(self, request: Json, trial: TrialContext) -> Json:
         """The training job of a trial.
 
         Args:
-            request: the canonical request, in that form, for a job that searches nothing but the trial's point.
+            request: the canonical request, in that form, for a translated job that searches nothing but its point.
             trial: which trial it is; `engine.launch.token` is the job's name, or on its label.
         """
 

@@ -11,6 +11,7 @@ from tuneport.backends.modelarts.translate.values import kind_of, text
 from tuneport.backends.protocols import JobStatus, Reading
 from tuneport.engine.launch import TrialContext, spoken, token, values
 from tuneport.model.results import Failure, FailureKind
+from tuneport.model.trial_spec import TrialSpec
 
 Json: TypeAlias = dict[str, Any]
 
@@ -22,6 +23,10 @@ class ModelArtsTraining:
     """Trials as training jobs."""
 
     form = "job"
+
+    def translated(self, trial: TrialSpec) -> TrialSpec:
+        """All of it: jobs of the service's tuner say trials in the same words."""
+        return trial
 
     def document(self, request: Json, trial: TrialContext) -> Json:
         """The training job of a trial; what tuneport_trial must know besides its flags is in its environment."""

@@ -9,13 +9,14 @@ from tuneport.backends.protocols import JobStatus
 from tuneport.backends.sagemaker.canonical import wire
 from tuneport.backends.sagemaker.forms import ONE
 from tuneport.backends.sagemaker.hyperparameters import HINTS, text_of
-from tuneport.engine.launch import TrialContext, spoken, token, values
+from tuneport.engine.launch import TrialContext, flags, plain_text, spoken, token, values
 from tuneport.model.results import Failure, FailureKind
+from tuneport.model.trial_spec import TrialSpec
 
 Json: TypeAlias = dict[str, Any]
 
 _SHARED = (
-    "AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "VpcConfig",
+    "RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "VpcConfig",
     "StoppingCondition", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining",
     "CheckpointConfig", "RetryStrategy",
 )  # fmt: skip
@@ -37,6 +38,12 @@ class SageMakerTraining:
 
     form = "request"
 
+    def translated(self, trial: TrialSpec) -> TrialSpec:
+        """Without the program that a container is told to run, which jobs of the service's tuner have no words for."""
+        if not _is_told(trial):
+            return trial
+        return trial.model_copy(update={"command": None, "module": None, "function": None, "args": ()})
+
     def document(self, request: Json, trial: TrialContext) -> Json:
         """The request for a trial's training job: hyperparameters say types by themselves, as JSON."""
         asked = wire(request)
@@ -49,12 +56,30 @@ class SageMakerTraining:
             "TrainingJobName": token(trial),
             "HyperParameters": fixed | own,
             **{member: definition[member] for member in _SHARED if member in definition},
+            "AlgorithmSpecification": definition["AlgorithmSpecification"] | _container(trial),
             "Environment": environment,
             **tags,
         }
 
 
 TRAINING = SageMakerTraining()
+
+
+def _is_told(spec: TrialSpec) -> bool:
+    """Whether a container is told what to run; a package from S3 takes the image's own training toolkit."""
+    program = spec.command or spec.module or spec.function or spec.args
+    return spec.image is not None and spec.package is None and bool(program)
+
+
+def _container(trial: TrialContext) -> Json:
+    """The program and its arguments, with the parameters as flags: the image need have no training toolkit."""
+    spec = trial.job.trial
+    if not _is_told(spec):
+        return {}
+    named = ["tuneport_trial", spec.function] if spec.function is not None else [spec.module]
+    entry = list(spec.command or ()) or (["python3", "-m", *named] if named != [None] else [])
+    arguments = [*spec.args, *flags(trial, plain_text)]
+    return ({"ContainerEntrypoint": entry} if entry else {}) | {"ContainerArguments": arguments}
 
 
 def status_of(job: Json) -> JobStatus:

@@ -11,6 +11,7 @@ from tuneport.backends.vertex.status import moment
 from tuneport.backends.vertex.trial import task
 from tuneport.engine.launch import TrialContext, spoken, token
 from tuneport.model.results import Failure, FailureKind
+from tuneport.model.trial_spec import TrialSpec
 
 Json: TypeAlias = dict[str, Any]
 
@@ -30,6 +31,10 @@ class VertexTraining:
     """Trials as custom jobs."""
 
     form = "custom-job"
+
+    def translated(self, trial: TrialSpec) -> TrialSpec:
+        """All of it: jobs of the service's tuner say trials in the same words."""
+        return trial
 
     def document(self, request: Json, trial: TrialContext) -> Json:
         """The CustomJob of a trial; what tuneport_trial must know besides its flags is in its environment."""

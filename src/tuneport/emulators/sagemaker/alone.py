@@ -28,6 +28,8 @@ _BESIDE = (
     "ServerlessJobConfig", "MlflowConfig", "ModelPackageConfig",
 )  # fmt: skip
 """What it may say besides; nothing here heeds it."""
+_CONTAINER = frozenset({"ContainerEntrypoint", "ContainerArguments"})
+"""What the container runs; here that is what is mapped to the image."""
 _UNTOLD = {"Name": "emulated", "Regex": "(?!)"}
 """The metric of a training job that names none; nothing finds it."""
 _BEFORE = {RunState.STOPPED: TrialState.STOPPED, RunState.FAILED: TrialState.FAILED}
@@ -100,7 +102,8 @@ class _Behind(HyperParameterTuningJob):
 def _tuning(request: Json) -> Json:
     """The tuning job of one training job that is the same."""
     definition = {name: value for name, value in request.items() if name not in (*_OWN, *_BESIDE)}
-    algorithm: Json = definition.get("AlgorithmSpecification", {})
+    said: Json = definition.get("AlgorithmSpecification", {})
+    algorithm = {name: value for name, value in said.items() if name not in _CONTAINER}
     metrics = algorithm.get("MetricDefinitions") or [_UNTOLD]
     nothing = {"CategoricalParameterRanges": [{"Name": NOTHING, "Values": ["1"]}]}
     return {
