@@ -1,6 +1,7 @@
 """Linear algebra on one thread: for matrices this small, several only wait for each other on a busy machine."""
 
 import pytest
+import scipy.linalg  # noqa: F401 - brings a library of its own, which can be limited only once it is there
 from threadpoolctl import threadpool_limits
 
 
