@@ -49,12 +49,11 @@ def connect(settings: ModelArtsSettings, endpoint: str | None = None) -> ModelAr
     config = HttpConfig(timeout=_TIMEOUT, user_agent="tuneport")  # an own name: else the SDK writes a file to find one
     builder = ClientBuilder(Client).with_http_config(config)
     try:
-        where = _there(region)
-        place = place or where.endpoint
+        place = place or _there(region).endpoint
         credentials = _credentials(settings, emulated=place.startswith("http://"))
         builder.with_credentials(credentials).with_endpoint(place)
         if credentials.project_id is None:
-            builder.with_region(where)  # asks the identity service for the region's project
+            builder.with_region(_there(region))  # asks the identity service for the region's project
         sdk = builder.build()
     except (SdkException, ValueError, OSError) as error:
         hint = (
