@@ -42,7 +42,7 @@ class SageMakerTraining:
         """Without the program that a container is told to run, which jobs of the service's tuner have no words for."""
         if not _is_told(trial):
             return trial
-        return trial.model_copy(update={"command": None, "module": None, "function": None, "args": ()})
+        return trial.model_copy(update={"command": None, "module": None, "args": ()})
 
     def document(self, request: Json, trial: TrialContext) -> Json:
         """The request for a trial's training job: hyperparameters say types by themselves, as JSON."""
@@ -67,7 +67,7 @@ TRAINING = SageMakerTraining()
 
 def _is_told(spec: TrialSpec) -> bool:
     """Whether a container is told what to run; a package from S3 takes the image's own training toolkit."""
-    program = spec.command or spec.module or spec.function or spec.args
+    program = spec.command or spec.module or spec.args
     return spec.image is not None and spec.package is None and bool(program)
 
 
@@ -76,8 +76,7 @@ def _container(trial: TrialContext) -> Json:
     spec = trial.job.trial
     if not _is_told(spec):
         return {}
-    named = ["tuneport_trial", spec.function] if spec.function is not None else [spec.module]
-    entry = list(spec.command or ()) or (["python3", "-m", *named] if named != [None] else [])
+    entry = list(spec.command or ()) if spec.module is None else ["python3", "-m", spec.module]
     arguments = [*spec.args, *flags(trial, plain_text)]
     return ({"ContainerEntrypoint": entry} if entry else {}) | {"ContainerArguments": arguments}
 
