@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from small_door import door_module
 
+from tuneport.cli import app
 from tuneport.emulators import doors
 from tuneport.emulators.faults import Faults
 from tuneport.errors import MissingExtraError, SettingsError
@@ -214,9 +215,13 @@ def test_without_json_it_prints_what_a_shell_understands(emulators: Emulators):
         (["vertex", "--state", "/proc/nowhere"], 2, ["/proc/nowhere"]),
     ],
 )
-def test_bad_arguments_are_refused_before_anything_is_served(emulators: Emulators, arguments, status, parts):
-    found, said = emulators.refused(*arguments)
-    assert found == status, said
+def test_bad_arguments_are_refused_before_anything_is_served(planted, monkeypatch, capsys, arguments, status, parts):
+    monkeypatch.setattr(sys, "argv", ["tuneport", "emulate", *arguments])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # these are the signals of the tests' own process
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    said = "".join(capsys.readouterr())
+    assert ended.value.code == status, said
     assert all(part in said for part in parts), said
 
 
