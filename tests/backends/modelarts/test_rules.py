@@ -136,6 +136,14 @@ REFUSED = [
         {"/algorithm/parameters/2/value": "x"},
         "/algorithm/parameters/2/value",
     ),
+    *(
+        (
+            {"/algorithm/parameters/2": {"name": "x", "value": right, "constraint": {"type": kind}}},
+            {"/algorithm/parameters/2": {"name": "x", "value": "x", "constraint": {"type": kind}}},
+            "/algorithm/parameters/2/value",
+        )
+        for kind, right in {"Float": "1e-3", "Boolean": "false"}.items()
+    ),
     (
         {"/algorithm/boot_file": "/bucket/code/a/b.py"},
         {"/algorithm/boot_file": "/bucket/codes/b.py"},
@@ -245,6 +253,13 @@ def test_what_is_no_job_is_called_by_its_name(document, says):
     with pytest.raises(PayloadError) as caught:
         TRANSLATOR.read(document)
     assert says in caught.value.problems[0].message
+
+
+@pytest.mark.parametrize("kind", ["continous", "range", "${kind}"])
+def test_kinds_of_ranges_are_known(kind):
+    with pytest.raises(PayloadError) as caught:
+        TRANSLATOR.read(changed(JOB, {f"{LR}/param_type": kind}))
+    assert caught.value.pointer == f"{LR}/param_type"
 
 
 @pytest.mark.parametrize("tags", ["a", [1], [{"value": "x"}], {"a": 1}, [{"key": "a", "value": "b", "more": "c"}]])

@@ -63,6 +63,7 @@ SPELLINGS = [
     {f"{LR}/param_type": ..., f"{OPT}/param_type": ...},
     {f"{LR}/discrete_points_num": "", f"{LR}/discrete_values": []},
     {f"{OPT}/param_type": "discreate"},
+    {f"{OPT}/param_type": ""},
     {f"{SEARCH}/skip_search_params": ""},
     {f"{SETTINGS}/1": {"key": "gamma", "value": "0.250", "type": "Float"}},
     {f"{SETTINGS}/0": {"key": "gamma", "value": "0.25"}, f"{SETTINGS}/1": {"key": "num_samples", "value": "30"}},
@@ -89,6 +90,7 @@ SPELLINGS = [
     {"/algorithm/parameters/0/constraint": {"type": "Float", "valid_range": ["0.001", "1"]}},
     {"/algorithm/parameters/0/constraint": {"type": "Float", "valid_type": "None", "valid_range": ["3", "4"]}},
     {"/algorithm/parameters/2": {"name": "epochs", "value": "5.0", "constraint": {"type": "Integer"}}},
+    {"/algorithm/parameters": JOB["algorithm"]["parameters"][1:]},
     {f"{SETTINGS}/0/value": "30.0"},
     {f"{SETTINGS}/0/value": "3e1"},
     {f"{LR}/discrete_values": "[]"},
@@ -111,6 +113,67 @@ def test_spellings_of_one_request_are_one_request(changes):
     assert imported.boxed == []
     again = exchange.translate(imported.job, BACKEND, imported.settings, form=imported.form)
     assert again.payload == document
+
+
+@pytest.mark.parametrize(
+    ("item", "entry", "plain"),
+    [
+        (
+            {"discrete_values": ["32", "16.0"]},
+            {"value": "16.00", "constraint": {"type": "Integer"}},
+            ({"param_type": "discrete", "discrete_values": ["16", "32"]}, "16"),
+        ),
+        (
+            {"discrete_values": ["false", "true"]},
+            {"value": "FALSE", "constraint": {"type": "Boolean"}},
+            ({"param_type": "discrete", "discrete_values": ["False", "True"]}, "False"),
+        ),
+        (
+            {"lower_bound": "0", "upper_bound": "1e0", "discrete_points_num": "5.0"},
+            {"value": "5e-1"},
+            (
+                {
+                    "param_type": "continuous",
+                    "lower_bound": "0.0",
+                    "upper_bound": "1.0",
+                    "discrete_points_num": "5",
+                },
+                "0.5",
+            ),
+        ),
+    ],
+)
+def test_numbers_and_booleans_have_one_spelling(item, entry, plain):
+    search = {f"{SEARCH}/search_params": [{"name": "x", **item}], "/algorithm/parameters": [{"name": "x", **entry}]}
+    algorithm = TRANSLATOR.read(changed(JOB, search)).request["algorithm"]
+    (found,), (said_of_it,) = algorithm["policies"]["auto_search"]["search_params"], algorithm["parameters"]
+    assert ({**found, "name": ...}, said_of_it["value"]) == ({"name": ..., **plain[0]}, plain[1])
+
+
+def test_what_our_words_can_say_comes_first():
+    place = {"remote": {"obs": {"obs_url": "/b/more/"}}}
+    document = changed(JOB, {"/algorithm/outputs": [{"name": "more", **place}, *JOB["algorithm"]["outputs"]]})
+    imported = exchange.read(document, BACKEND)
+    assert {pointer.split("/")[3] for pointer in imported.boxed} == {"[more]"}
+    assert exchange.translate(imported.job, BACKEND, imported.settings).payload == document
+
+
+def test_an_input_from_obs_is_the_usual_one():
+    inputs = [{"name": "data_url", "remote_constraints": [{"data_type": "obs"}]}]
+    assert exchange.read(changed(ALGORITHM, {"/job_config/inputs": inputs}), BACKEND).boxed == []
+
+
+def test_numbers_of_a_file_are_in_order():
+    request = TRANSLATOR.read(changed(FILE, {"/search_space/0/params/1/values": [64, 8, 16]})).request
+    assert request["search_space"][0]["params"][1]["values"] == [8, 16, 64]
+
+
+def test_a_group_says_the_kind_of_its_parameters():
+    both = {"name": "x", "start": 1, "stop": 2, "values": [1, 2]}
+    group = {"type": "continuous", "params": [both]}
+    imported = exchange.read(changed(FILE, {"/search_space": [group]}), BACKEND)
+    assert imported.job.study.parameters[0].kind == "float"
+    assert imported.boxed
 
 
 @pytest.mark.parametrize(
@@ -732,6 +795,11 @@ def test_exponents_of_a_base_below_one_are_turned_round():
 
 
 def test_a_file_says_how_many_trials():
+    some = job(
+        study__parameters=[{"name": "x", "kind": "discrete", "values": [1, 2]}], study__algorithm={"kind": "grid"}
+    )
+    some = some.changed(budget={"max_trials": 2})
+    assert back(some, "yaml").budget.max_trials == 2
     assert said(job(budget={"max_trials": 7}), "yaml")["search_algorithm"]["num_samples"] == 7
     assert back(job(budget={"max_trials": 7}), "yaml").budget.max_trials == 7
 
@@ -806,6 +874,7 @@ def test_what_was_answered_stands_beside_the_request():
     assert reading.form == "response"
     assert reading.request == TRANSLATOR.read(JOB).request
     assert changed({}, ANSWERS) == reading.response
+    assert TRANSLATOR.write(reading) == changed(TRANSLATOR.write(TRANSLATOR.read(JOB)), ANSWERS)
     imported = exchange.read(document, BACKEND)
     again = exchange.translate(imported.job, BACKEND, imported.settings, form=imported.form)
     assert again.payload == document
@@ -854,7 +923,7 @@ def test_terraform_says_the_region_and_maps_of_tags():
         "cn-north-4",
         {"team": "vision"},
     )
-    assert exchange.translate(imported.job, BACKEND, imported.settings).payload["tags"] == {"team": "vision"}
+    assert exchange.translate(imported.job, BACKEND, imported.settings).plain["tags"] == {"team": "vision"}
 
 
 def test_a_stored_algorithm_of_terraform_says_the_region():

@@ -145,7 +145,7 @@ def _search(search: Json, parameters: list[Json]) -> list[Json]:
         _settings(config)
     first: list[Json] = search["algo_configs"][0]["params"]
     if all(one["key"] != "num_samples" for one in first):
-        first.append({"key": "num_samples", "value": str(study.DEFAULT_TRIALS), "type": "Integer"})
+        first.append({"key": "num_samples", "value": str(study.DEFAULT_TRIALS)})
         _settings(search["algo_configs"][0])
     fixed = [one for one in parameters if one.get("name") in entries]
     for one in fixed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from tuneport.backends.modelarts.translate import rules
 from tuneport.backends.modelarts.translate.canonical import derived
@@ -82,13 +82,14 @@ def _refused(problem: Problem, hint: str | None = None) -> PayloadError:
 
 @cache
 def shape(form: str) -> Shape:
-    """The vendor's model of a form; replies and AutoSearch files may have more in them than is published."""
-    schema = schema_of("tuneport.backends.modelarts")
-    definitions = dict(schema["$defs"])
-    ranges = definitions["SearchParams"]
-    kinds = {"enum": ["continuous", "discrete", "discreate"]}  # as a past edition prints it
-    definitions["SearchParams"] = ranges | {"properties": ranges["properties"] | {"param_type": kinds}}
-    return Shape({"$defs": definitions}, _ROOTS[form], unknown="keep" if form in _OPEN else "refuse")
+    """The vendor's model of a form; replies and AutoSearch files may have more in them than is published.
+
+    What searched parameters call their kind is left to the rules: it has changed.
+    """
+    unknown: Literal["keep", "refuse"] = "keep" if form in _OPEN else "refuse"
+    definitions = dict(schema_of("tuneport.backends.modelarts")["$defs"])
+    definitions["SearchParams"] = definitions["JobAlgorithmResponsePoliciesAutoSearchSearchParams"]
+    return Shape({"$defs": definitions}, _ROOTS[form], unknown=unknown)
 
 
 @cache

@@ -28,6 +28,8 @@ SEARCH: Final = {"job": "/algorithm/policies/auto_search", "algorithm": "/advanc
 PROGRAM: Final = {"job": "/algorithm", "algorithm": "/job_config"}
 """Where is what runs."""
 ACQUISITIONS: Final = ("ucb", "ei", "poi")
+PARAM_TYPES: Final = (None, "", "continuous", "discrete", "discreate")
+"""What searched parameters may call their kind; the last one is how a past edition prints it."""
 KINDS: Final = (None, CONTINUOUS, DISCRETE, "continuous", "discrete")
 """What parameters of AutoSearch files may call their kind; None: it is seen."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -149,7 +151,10 @@ def _ranges(search: Json, where: str) -> Iterator[Problem]:
     for one, here in _items(search, "search_params", where):
         yield from _required(one, "name", here)
         values = listed(one.get("discrete_values"))
-        if one.get("param_type") == "continuous" or not (values or one.get("param_type")):
+        if (kind := one.get("param_type")) not in PARAM_TYPES:
+            hint = did_you_mean(short(kind), ["continuous", "discrete"])
+            yield Problem(f"{here}/param_type", f"no kind of parameter is called {short(kind)}", hint)
+        elif kind == "continuous" or not (values or kind):
             yield from _bounds(one, here)
             yield from _points(one, here)
         elif not values:
