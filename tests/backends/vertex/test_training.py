@@ -18,7 +18,7 @@ K = FailureKind
         ("CANCELLED", {"code": 1, "message": "CANCELED"}, K.CANCELLED, None),
         ("EXPIRED", {"code": 4, "message": "max wait"}, K.INFRASTRUCTURE, None),
         ("FAILED", {"code": 3, "message": "The replica workerpool0-0 exited with a non-zero status of 3."}, K.CODE, 3),
-        ("FAILED", {"code": 3, "message": "Ran out of memory, exited with a non-zero status of 137."}, K.OUT_OF_MEMORY, 137),
+        ("FAILED", {"code": 3, "message": "out of memory, exited with a non-zero status of 137"}, K.OUT_OF_MEMORY, 137),
         ("FAILED", {"code": 8, "message": "Resources are insufficient in us-central1."}, K.INFRASTRUCTURE, None),
         ("FAILED", {"code": 13, "message": "Internal error occurred."}, K.INFRASTRUCTURE, None),
         ("FAILED", {"code": 10, "message": "The VM was preempted too often."}, K.PREEMPTED, None),
