@@ -88,7 +88,14 @@ def ray_cluster() -> Iterator[Any]:
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - loading Ray takes longer than most tests
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    health = {  # a dead node is noticed within seconds, a slow one is not taken for dead
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 1000,
+        "health_check_timeout_ms": 10_000,
+        "health_check_failure_threshold": 3,
+    }
+    head = {"num_cpus": 2, "include_dashboard": False, "_system_config": health}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(num_cpus=2)
     yield cluster
     cluster.shutdown()

@@ -111,7 +111,7 @@ def test_a_lost_node_costs_attempts_and_no_trial(
     node = ray_cluster.add_node(num_cpus=2)
     wait_for(lambda: len(begun(ledger)) >= 6)  # two more than fit without it
     ray_cluster.remove_node(node, allow_graceful=False)
-    wait_for(lambda: sum(one.state is TrialState.REQUESTED for one in on_ray.result(name).trials) == 2)
+    wait_for(lambda: sum(one.attempt == 2 for one in on_ray.result(name).trials) == 2)
     go.touch()
     assert driver.wait(120) == 0
     result = on_ray.result(name)

@@ -34,6 +34,8 @@ NAMESPACE = "tuneport"
 """In which slots have their names."""
 POLL = 5.0
 """Seconds for which one question to a slot waits for news."""
+PATIENCE = 5.0
+"""Seconds after which a slot that has not answered is taken to wait for room on the cluster."""
 SLICE = 0.1
 """Seconds after which a slot looks whether its trial is to be stopped."""
 REACH = 5.0
@@ -133,6 +135,7 @@ class RayExecutor:
 
     def wait(self, timeout: float | None) -> Sequence[Event]:
         """What happened in any slot; see Executor."""
+        self._make_room()
         asked = {slot.ask(): slot for slot in self._slots.values() if slot.context is not None}
         if not asked:
             time.sleep(timeout or 0)
@@ -158,6 +161,15 @@ class RayExecutor:
             if name.startswith(f"{self._run}/") and name not in self._slots:
                 with contextlib.suppress(ValueError):
                     self._ray.kill(self._ray.get_actor(name, namespace=NAMESPACE))
+
+    def _make_room(self) -> None:
+        """End a slot that is free for each that waits for a place, such as after a node was lost."""
+        late = time.monotonic() - PATIENCE
+        waiting = [slot for slot in self._slots.values() if slot.started is not None and slot.began < late]
+        free = [slot for slot in self._slots.values() if slot.context is None and slot is not self._next]
+        for slot in free[: len(waiting)]:
+            self._ray.kill(slot.actor)
+            del self._slots[slot.name]
 
     def _chosen(self) -> _Slot:
         if self._next is None and self.lease() is None:
@@ -213,12 +225,15 @@ class _Slot:
     """Bytes of its trial's output that we have had, where our folders are not seen there."""
     pending: Any = None
     started: Any = None
+    """The order to start its trial, until the slot has answered."""
+    began: float = 0.0
 
     def begin(self, context: TrialContext, started: Any) -> None:
         """A trial begins in it, or is found there."""
         self.context, self.started = context, started
         self.seen = self.read = 0
         self.pending = None
+        self.began = time.monotonic()
 
     def ask(self) -> Any:
         """The question that is under way, for news of its trial."""
