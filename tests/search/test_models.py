@@ -14,6 +14,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, when
 from tuneport.search.searchers.bayesian import latin_hypercube
+from tuneport.search.searchers.bending import bent, stretch
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, Prior, fit, misfit
 from tuneport.search.searchers.improvement import improvement_slopes, log_expected_improvement, log_gain
@@ -330,3 +331,44 @@ def test_a_large_history_is_represented_by_its_best_and_a_sample():
     assert set(np.argsort(values)[:50]) <= set(chosen)
     assert list(chosen) == sorted(chosen)
     assert list(representative(values[:7], 100)) == list(range(7))
+
+
+def test_bends_are_those_of_kumaraswamy_and_have_their_slopes():
+    places = np.random.default_rng(0).uniform(0.05, 0.95, size=(20, 3))
+    exponents = np.array([[1.0, 1.0], [0.5, 1.0], [1.5, 2.0]])
+    out = bent(places, exponents)
+    np.testing.assert_array_equal(out[:, 0], places[:, 0])
+    np.testing.assert_allclose(out[:, 1], np.sqrt(places[:, 1]))
+    np.testing.assert_allclose(out[:, 2], 1 - (1 - places[:, 2] ** 1.5) ** 2)
+    np.testing.assert_array_equal(bent(np.array([[0.0] * 3, [1.0] * 3]), exponents), [[0] * 3, [1] * 3])
+    numeric = (bent(places + 1e-6, exponents) - bent(places - 1e-6, exponents)) / 2e-6
+    np.testing.assert_allclose(stretch(places, exponents), numeric, rtol=1e-5)
+
+
+def test_slopes_of_a_bent_model_are_those_of_finite_differences():
+    features, values = sample(25)
+    exponents = np.array([[0.5, 1.0], [1.0, 1.0], [1.0, 2.0]])
+    kernel = Kernel(np.array([0.3, 0.7, 2.0]), amplitude=1.7, noise=0.02, groups=GROUPS, exponents=exponents)
+    model = GaussianProcess(kernel, features, values)
+    places, step = np.random.default_rng(1).uniform(0.05, 0.95, size=(10, 3)), 1e-6
+    _, _, by_mean, by_deviation = model.slopes(places)
+    for column in range(3):
+        move = step * np.eye(3)[column]
+        high, low = model.predict(places + move), model.predict(places - move)
+        np.testing.assert_allclose(by_mean[:, column], (high[0] - low[0]) / (2 * step), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(by_deviation[:, column], (high[1] - low[1]) / (2 * step), rtol=1e-4, atol=1e-6)
+
+
+def test_a_scale_is_bent_where_values_change_faster_at_one_end():
+    """Along a everything happens near 0, along b evenly; choices and conditional numbers are never bent."""
+    space = Space(
+        [Float("a", 0, 1), Float("b", 0, 1), Categorical("c", ["u", "v"]), Float("d", 0, 1, when=when("c", "u"))]
+    )
+    embedding = Embedding(space)
+    assert list(embedding.scales) == [True, True, False, False, False, False]
+    cube = space.snap(np.random.default_rng(0).random((60, 4)))
+    losses = np.sin(12 * cube[:, 0] ** 0.5) + cube[:, 1]
+    learner = KernelLearner(embedding, 10, lambda _, told: warped(told))
+    exponents = learner.kernel(embedding(cube), losses).exponents
+    assert tuple(exponents[0]) == (0.5, 1.0)
+    assert (exponents[1:] == 1).all()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.embedding import Embedding
@@ -21,7 +20,8 @@ class StagedEmbedding(Embedding):
     def __init__(self, space: Space) -> None:
         super().__init__(space)
         plain = self.groups
-        self.groups: npt.NDArray[np.intp] = np.append(plain, plain.max() + 1 if len(plain) else 0)
+        self.groups = np.append(plain, plain.max() + 1 if len(plain) else 0)
+        self.scales = np.append(self.scales, False)
 
     def __call__(self, cube: Array) -> Array:
         """The features of points after all their steps; see `Embedding`."""

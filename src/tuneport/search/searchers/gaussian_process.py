@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tuneport.search.searchers.bending import bent, stretch
 from tuneport.search.space import Array
 
 _JITTER = 1e-8
@@ -23,22 +24,30 @@ class Kernel:
         amplitude: variance of the function.
         noise: variance of a measurement around the function.
         groups: the parameter of each column of the features, shape (columns,).
+        exponents: how each column is bent before distances are measured, shape (columns, 2); None: not at all.
     """
 
     lengths: Array
     amplitude: float
     noise: float
     groups: npt.NDArray[np.intp]
+    exponents: Array | None = None
 
     @classmethod
-    def from_logs(cls, logs: Array, groups: npt.NDArray[np.intp]) -> Kernel:
+    def from_logs(cls, logs: Array, groups: npt.NDArray[np.intp], exponents: Array | None = None) -> Kernel:
         """The kernel of natural logarithms in one vector: lengths, amplitude, noise."""
         values = np.exp(logs)
-        return cls(values[:-2], float(values[-2]), float(values[-1]), groups)
+        return cls(values[:-2], float(values[-2]), float(values[-1]), groups, exponents)
 
     def scaled(self, features: Array) -> Array:
-        """Features in units of their lengths, shape (n, columns)."""
-        return features / self.lengths[self.groups]
+        """Features, bent and in units of their lengths, shape (n, columns)."""
+        places = features if self.exponents is None else bent(features, self.exponents)
+        return places / self.lengths[self.groups]
+
+    def steepness(self, features: Array) -> Array:
+        """The derivatives of `scaled` by the columns, shape (n, columns)."""
+        bends = np.ones(features.shape) if self.exponents is None else stretch(features, self.exponents)
+        return bends / self.lengths[self.groups]
 
     def doubted(self, prior: Prior, share: float) -> Kernel:
         """The kernel with lengths of at most this share of what it or the prior says, and an amplitude of 1 or more."""
@@ -84,8 +93,9 @@ class GaussianProcess:
         across, steepness = self._across(scaled)
         explained = across @ self._whitening.T
         deviation = self._deviation(explained)
-        by_mean = self._gradient(scaled, steepness * self._weights)
-        by_variance = self._gradient(scaled, -2 * steepness * (explained @ self._whitening))
+        inner = self.kernel.steepness(features)
+        by_mean = inner * self._towards(scaled, steepness * self._weights)
+        by_variance = inner * self._towards(scaled, -2 * steepness * (explained @ self._whitening))
         return across @ self._weights, deviation, by_mean, by_variance / (2 * deviation[:, None])
 
     def _across(self, scaled: Array) -> tuple[Array, Array]:
@@ -98,10 +108,9 @@ class GaussianProcess:
         variance = self.kernel.amplitude - np.einsum("ij,ij->i", explained, explained)
         return np.asarray(np.sqrt(np.maximum(variance, _JITTER * self.kernel.amplitude)))
 
-    def _gradient(self, scaled: Array, pull: Array) -> Array:
-        """The sum over measurements of pull * (their place - place), in units of the features; shape (m, columns)."""
-        towards = pull @ self._scaled - pull.sum(axis=1)[:, None] * scaled
-        return np.asarray(towards / self.kernel.lengths[self.kernel.groups])
+    def _towards(self, scaled: Array, pull: Array) -> Array:
+        """The sum over measurements of pull * (their place - place), scaled; shape (m, columns)."""
+        return np.asarray(pull @ self._scaled - pull.sum(axis=1)[:, None] * scaled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,27 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from tuneport.search.searchers.bending import SHAPES, bent, straight
 from tuneport.search.searchers.embedding import Embedding
-from tuneport.search.searchers.gaussian_process import Kernel, Prior, fit
+from tuneport.search.searchers.gaussian_process import Kernel, Prior, fit, misfit
 from tuneport.search.space import Array
 
 _GROWTH = 1.25
 """From one thorough fit to the next, the history grows by this factor."""
 _THOROUGH, _QUICK = 50, 5
 """Iterations of a fit from the prior, and of one that begins where a thorough fit ended."""
+_REFIT = 25
+"""Iterations after scales have been bent."""
+_CLEARLY = 1.0
+"""By how much a bend must raise the logarithm of the density."""
 _MOST = 150
 """Trials from which a kernel is learned, at most."""
 
 
 class KernelLearner:
     """Fits the kernel of a history by a few steps from a thorough fit of the beginning of that history.
+
+    A thorough fit also bends scales along which the values change faster at one end.
 
     How much of the history that beginning is depends on its length alone, so that a new learner, given the same
     history, arrives at the same kernel; one that has followed its growth has the thorough fit at hand.
@@ -34,10 +41,11 @@ class KernelLearner:
 
     def __init__(self, embedding: Embedding, first: int, values: Callable[[Array, Array], Array]) -> None:
         self._groups = embedding.groups
+        self._scales = np.flatnonzero(embedding.scales)
         self._first = first
         self._values = values
         self.prior = Prior.of(int(self._groups.max()) + 1 if len(self._groups) else 0)
-        self._known: tuple[bytes, Array] | None = None
+        self._known: tuple[bytes, tuple[Array, Array]] | None = None
 
     def kernel(self, features: Array, losses: Array) -> Kernel:
         """The kernel of the values that belong to these losses.
@@ -46,15 +54,37 @@ class KernelLearner:
             features: shape (n, columns), n at least 1.
             losses: finite, shape (n,).
         """
-        start = self._thorough(features, losses)
-        return Kernel.from_logs(self._fit(features, losses, start, _QUICK), self._groups)
+        start, exponents = self._thorough(features, losses)
+        places, values = self._representative(features, losses)
+        return Kernel.from_logs(self._fit(bent(places, exponents), values, start, _QUICK), self._groups, exponents)
 
-    def _thorough(self, features: Array, losses: Array) -> Array:
+    def _thorough(self, features: Array, losses: Array) -> tuple[Array, Array]:
         count = min(self._beginning(len(losses)), len(losses))
         key = features[:count].tobytes() + losses[:count].tobytes()
         if self._known is None or self._known[0] != key:
-            self._known = key, self._fit(features[:count], losses[:count], self.prior.start(), _THOROUGH)
+            self._known = key, self._learned(*self._representative(features[:count], losses[:count]))
         return self._known[1]
+
+    def _learned(self, places: Array, values: Array) -> tuple[Array, Array]:
+        """The logarithms of a kernel, and the exponents of the columns."""
+        logs = self._fit(places, values, self.prior.start(), _THOROUGH)
+        exponents = self._bends(places, values, logs)
+        if (exponents == 1).all():
+            return logs, exponents
+        return self._fit(bent(places, exponents), values, logs, _REFIT), exponents
+
+    def _bends(self, places: Array, values: Array, logs: Array) -> Array:
+        """Column by column, the bend under which the values are clearly more likely, if there is one."""
+        exponents = straight(places.shape[1])
+        least, _ = misfit(logs, places, values, self._groups, self.prior)
+        for column in self._scales:
+            for shape in SHAPES:
+                tried = exponents.copy()
+                tried[column] = shape
+                found, _ = misfit(logs, bent(places, tried), values, self._groups, self.prior)
+                if found + _CLEARLY < least:
+                    least, exponents = found, tried
+        return exponents
 
     def _beginning(self, length: int) -> int:
         """The largest of first, first * growth, … that does not exceed `length`."""
@@ -63,10 +93,13 @@ class KernelLearner:
             count = longer
         return count
 
-    def _fit(self, features: Array, losses: Array, start: Array, steps: int) -> Array:
+    def _representative(self, features: Array, losses: Array) -> tuple[Array, Array]:
         values = self._values(features, losses)
         chosen = representative(values, _MOST)
-        return fit(features[chosen], values[chosen], self.prior, self._groups, start, steps)
+        return features[chosen], values[chosen]
+
+    def _fit(self, places: Array, values: Array, start: Array, steps: int) -> Array:
+        return fit(places, values, self.prior, self._groups, start, steps)
 
 
 def representative(values: Array, limit: int) -> npt.NDArray[np.intp]:
