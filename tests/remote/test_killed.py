@@ -36,9 +36,7 @@ CALLS = {"vertex": [1, 2], "sagemaker": [1, 2], "modelarts": [2, 3]}
 """Calls of a submission, and of one whose first answer is lost: it is made, looked for, and tagged."""
 
 
-@pytest.mark.parametrize(
-    ("cloud", "form"), [("vertex", "job"), ("vertex", "pipeline"), ("sagemaker", None), ("modelarts", None)]
-)
+@pytest.mark.parametrize(("cloud", "form"), [("vertex", "pipeline"), ("sagemaker", None), ("modelarts", None)])
 def test_killed_between_any_two_calls_and_submitted_again_it_is_one_job(tuneport_cloud, tmp_path, cloud, form):
     job = {"study": STUDY, "labels": {"team": "vision"}, "budget": {"max_trials": 1}, "trial": CLOUDS[cloud]["trial"]}
     asked = {"on": cloud, "form": form, "job": job, "settings": CLOUDS[cloud].get("settings", {})}
