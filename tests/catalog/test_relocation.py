@@ -382,3 +382,14 @@ def test_a_machine_that_is_named_may_lack_the_gpus_that_are_asked_for(machine, g
     moved, reports = relocate(asking, replace(VERTEX, machine=".*"), Maps())
     assert moved == asking
     assert [one.pointer for one in reports] == (["/trial/resources/gpus"] if lacking else [])
+
+
+@pytest.mark.parametrize(("home", "place"), [(VERTEX, "gs://data/digits/"), (MODELARTS, "obs://d/digits/")])
+def test_one_place_has_a_name_in_each_cloud(home, place):
+    maps = Maps(
+        uri={"s3://data/": ("gs://data/", "obs://d/")}, machine={"ml.g5.xlarge": ["g2-standard-4", "modelarts.a"]}
+    )
+    asked = job(inputs=[Input(name="train", uri="s3://data/digits/")], resources=Resources(machine="ml.g5.xlarge"))
+    moved, _ = relocate(asked, home, maps)
+    assert moved.trial.inputs[0].uri == place
+    assert moved.trial.resources.machine == ("g2-standard-4" if home is VERTEX else "modelarts.a")

@@ -63,15 +63,19 @@ _CATALOGUE = "machine catalogue"
 Reports: TypeAlias = list[FieldReport]
 
 
+Elsewhere: TypeAlias = Str | tuple[Str, ...]
+"""What something is called elsewhere; of several names, the first that the backend understands counts."""
+
+
 class Maps(Word):
     """What the user says of how things are called elsewhere: ``[map.…]`` in tuneport.toml."""
 
-    machine: dict[Str, Str] = {}
-    """Machine type to machine type; with * at both ends of names that begin alike."""
-    uri: dict[Str, Str] = {}
-    """Folder to folder: what a place begins with, up to a slash; the longest that fits counts."""
-    image: dict[Str, Str] = {}
-    """Container image to image; with * at both ends of names that begin alike."""
+    machine: dict[Str, Elsewhere] = {}
+    """Machine type to machine types; with * at both ends of names that begin alike."""
+    uri: dict[Str, Elsewhere] = {}
+    """Folder to folders: what a place begins with, up to a slash; the longest that fits counts."""
+    image: dict[Str, Elsewhere] = {}
+    """Container image to images; with * at both ends of names that begin alike."""
 
 
 def relocate(job: TuningJob, home: Home, maps: Maps) -> tuple[TuningJob, list[FieldReport]]:
@@ -161,7 +165,7 @@ def _moved(value: str, at: Location, home: Home, kind: str, maps: Maps, reports:
         reports.append(_report(at, Fidelity.DROPPED, value, None, note=f"not {CALLED[kind]} of {_name(home)}"))
         return None
     table = getattr(maps, kind, None)
-    key, target = _mapped(value, table or {}, prefixes=kind == "uri")
+    key, target = _mapped(value, table or {}, getattr(home, kind), prefixes=kind == "uri")
     if target is not None and _at_home(target, getattr(home, kind)):
         reports.append(_report(at, Fidelity.EXACT, value, target, f"[map.{kind}] {key}"))
         return target
@@ -177,17 +181,23 @@ def _moved(value: str, at: Location, home: Home, kind: str, maps: Maps, reports:
     return value
 
 
-def _mapped(value: str, table: Mapping[str, str], *, prefixes: bool) -> tuple[str, str | None]:
-    """The longest key that fits a value, and what the map makes of it."""
+def _mapped(value: str, table: Mapping[str, Elsewhere], pattern: str, *, prefixes: bool) -> tuple[str, str | None]:
+    """The longest key that fits a value, and what the map makes of it: what is at home, if anything is."""
     for key in sorted(table, key=len, reverse=True):
-        target = table[key]
-        if value == key:
-            return key, target
         stem = key.rstrip("/") if prefixes else key.removesuffix("*")
         rest = value[len(stem) :]
-        if value.startswith(stem) and (rest[:1] in {"", "/"} if prefixes else stem != key):
-            return key, (target.rstrip("/") if prefixes else target.removesuffix("*")) + rest
+        if value == key:
+            made = _names(table[key])
+        elif value.startswith(stem) and (rest[:1] in {"", "/"} if prefixes else stem != key):
+            made = [(one.rstrip("/") if prefixes else one.removesuffix("*")) + rest for one in _names(table[key])]
+        else:
+            continue
+        return key, next((one for one in made if _at_home(one, pattern)), made[0] if made else None)
     return "", None
+
+
+def _names(elsewhere: Elsewhere) -> list[str]:
+    return [elsewhere] if isinstance(elsewhere, str) else list(elsewhere)
 
 
 def _machine(resources: Resources, at: Location, home: Home, maps: Maps, reports: Reports) -> Resources:
@@ -258,7 +268,7 @@ def _found(resources: Resources, at: Location, home: Home, reports: Reports) -> 
 def _elsewhere(resources: Resources, name: str, at: Location, home: Home, maps: Maps, reports: Reports) -> Resources:
     """The machine that the user's map or else the catalogue has for one of another cloud."""
     here = (*at, "machine")
-    key, target = _mapped(name, maps.machine, prefixes=False)
+    key, target = _mapped(name, maps.machine, home.machine, prefixes=False)
     if target is None:
         known = machines.find_anywhere(name) is not None
         by_figures = not known and _asks(resources)
