@@ -212,3 +212,51 @@ os.remove({str(crowd)!r} + f"/{{mine}}.{{os.getpid()}}")
     assert {trial.metrics["device"] for trial in result.trials} == {0.0, 1.0}
     assert {trial.metrics["loss"] for trial in result.trials} <= {1.0, 2.0}
     assert max(trial.metrics["loss"] for trial in result.trials) == 2.0
+
+
+def test_who_ran_out_of_memory_gets_more_of_it_and_so_do_all_that_follow() -> None:
+    shared = pool(Resources(gpu_memory="12GiB"), count=1, memory=40 * GIB)
+    first, second = shared.lease(), shared.lease()
+    assert first is not None
+    assert second is not None
+    assert shared.more_room(first)
+    assert shared.more_room(second), "both had 12 GiB, and 24 are twice that, not four times"
+    shared.release(first)
+    shared.release(second)
+    larger = shared.lease()
+    assert larger is not None
+    assert larger.memory == 24 * GIB
+    assert shared.lease() is None, "40 GiB have no room for a second one"
+    assert shared.more_room(larger)
+    shared.release(larger)
+    whole = shared.lease()
+    assert whole is not None
+    assert whole.memory == 40 * GIB
+    assert not shared.more_room(whole), "there is no more"
+    assert not pool(Resources(), count=0).more_room(Lease())
+
+
+def test_trials_that_run_out_of_a_devices_memory_run_again_with_more_room(
+    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    """Three on one declared device at first; who shares it with two others fails, as CUDA says it."""
+    one = LocalClient(client._settings.changed(gpus=1), lambda _: launch)
+    crowd = tmp_path / "crowd"
+    crowd.mkdir()
+    script = f"""
+me = {str(crowd)!r} + f"/{{os.getpid()}}"
+open(me, "w").close()
+time.sleep(0.6)
+together = len(os.listdir({str(crowd)!r}))
+time.sleep(0.3)
+os.remove(me)
+if together > 2:
+    sys.exit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB")
+print("loss=1")
+"""
+    job = make_job(script, trial={"resources": Resources(gpus=0.3)}, budget={"max_trials": 4, "parallel_trials": 3})
+    name = one.create(job, tmp_path, "process", "test")
+    one.drive(name)
+    result = one.result(name)
+    assert [trial.state.value for trial in result.trials] == ["succeeded"] * 4, result
+    assert sum(trial.attempt for trial in result.trials) > 4, "at first, they did not fit"

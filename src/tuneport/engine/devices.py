@@ -74,6 +74,10 @@ class Leases(Protocol):
         """Give a lease back."""
         ...
 
+    def more_room(self, lease: Lease) -> bool:
+        """A trial with this lease ran out of a device's memory. Whether it will have more of it when it runs again."""
+        ...
+
 
 class Pool:
     """The devices of a run, leased to its trials; no device is ever promised beyond what it has.
@@ -134,6 +138,18 @@ class Pool:
     def release(self, lease: Lease) -> None:
         """Give a lease back."""
         self._account(lease, -1)
+
+    def more_room(self, lease: Lease) -> bool:
+        """Learn from a trial that ran out of memory: all trials from now on get twice as much, at most a device.
+
+        What counts is what the trial had: of several that fail together, the first one doubles it for all.
+        """
+        if not lease.devices:
+            return False
+        if (lease.share, lease.memory) == (self._share, self._memory):
+            least = min((use.device.memory or self._memory for use in self._uses.values()), default=0)
+            self._share, self._memory = min(2 * self._share, 1.0), min(2 * self._memory, least)
+        return lease.share < self._share or lease.memory < self._memory
 
     def _account(self, lease: Lease, sign: int) -> None:
         for name in lease.devices:

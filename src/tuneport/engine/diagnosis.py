@@ -12,6 +12,7 @@ _OUT_OF_MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|\bMemoryError\b|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation"
     r"|CUBLAS_STATUS_ALLOC_FAILED|std::bad_alloc|Cannot allocate memory|RESOURCE_EXHAUSTED: Out of memory"
 )
+_OF_DEVICE = re.compile(r"CUDA|CUBLAS|cuda|HIP out of memory|XLA|GPU")
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 _ERROR_LINE = re.compile(r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|.*\berror\b.*)$", re.IGNORECASE)
 
@@ -57,3 +58,9 @@ def diagnose(
         return failure(FailureKind.CODE, f"crashed with {name}")
     said = next((line.strip() for line in reversed(last_lines) if _ERROR_LINE.match(line.strip())), "")
     return failure(FailureKind.CODE, f"exited with status {code}" + (f": {said[:300]}" if said else ""))
+
+
+def of_device(failure: Failure) -> bool:
+    """Whether what a trial ran out of is a GPU's memory, not that of the machine."""
+    told = (line for line in failure.last_lines if _OUT_OF_MEMORY.search(line))
+    return failure.kind is FailureKind.OUT_OF_MEMORY and any(_OF_DEVICE.search(line) for line in told)

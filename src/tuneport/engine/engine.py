@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tuneport.engine.devices import Lease, Leases
+from tuneport.engine.diagnosis import of_device
 from tuneport.engine.executors.protocols import Emitted, Executor, Exited
 from tuneport.engine.launch import Reported, TrialContext
 from tuneport.engine.record import COMPLETE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
@@ -385,6 +386,8 @@ class Engine:
         self._write(Event("requeued", trial, {"counts": counts, "failure": said}))
 
     def _end_well(self, trial: int, event: Exited) -> None:
+        elif of_device(event.failure) and self._pool.more_room(life.lease):
+            self._requeue(trial, "nothing", event.failure)  # it was packed too tightly
         """It ended by itself without an error; whether that is a success depends on its metrics."""
         end = self._record.study.ending(trial)
         failure = end.failure

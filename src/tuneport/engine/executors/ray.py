@@ -103,6 +103,11 @@ class RayExecutor:
     def release(self, lease: Lease) -> None:
         """Likewise, what has ended."""
 
+    def more_room(self, lease: Lease) -> bool:
+        """Slots are as large as the job says."""
+        del lease
+        return False
+
     # As an executor ---------------------------------------------------------------------------------------------
 
     def handle(self) -> dict[str, Any]:
