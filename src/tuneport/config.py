@@ -29,7 +29,7 @@ _COMMON: Mapping[str, type[Word]] = {MAPS: Maps, PRICES: Prices}
 SHORTHANDS: Mapping[str, tuple[str, ...]] = {"workspace": ("local", "workspace")}
 """Settings that may be given without their section."""
 NOT_SETTINGS = frozenset(
-    f"{PREFIX}{name}" for name in ("TRIAL", "SPACE", "OBJECTIVE", "INPUTS", "TOKEN", "DEBUG", "SYNTHETIC")
+    f"{PREFIX}{name}" for name in ("TRIAL", "REPORT", "SPACE", "OBJECTIVE", "INPUTS", "TOKEN", "DEBUG", "SYNTHETIC")
 )
 """Variables by which a run talks to its trials; a trial may well use tuneport itself."""
 
