@@ -168,7 +168,7 @@ def _place(said: Mapping[str, Any], run: str, job: TuningJob, note: Callable[[st
     if name == LOCAL:
         local = LocalSettings.model_validate(said["settings"])
         here = ProcessExecutor(registry.load(local.contract).launch, grace=local.grace, note=note)
-        return Place(name, here, Pool(discover(local.gpus), job.trial.resources), room)
+        return Place(name, here, Pool(discover(local.gpus), job.trial.resources), room, elsewhere=False)
     backend = drivable(name)
     settings = backend.settings_type.model_validate(said["settings"])
     documents = _documents(backend, settings, Maps.model_validate(said["maps"]), job.trial, said["code"])

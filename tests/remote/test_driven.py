@@ -237,6 +237,31 @@ def test_kills_of_the_controller_and_faults_of_the_service_make_one_job_per_tria
     assert len({kind for _, kind in tuneport_cloud.faults.struck}) > 1
 
 
+@pytest.mark.parametrize("on", ["vertex", "vertex,local"])
+def test_an_interruption_leaves_trials_to_the_cloud_and_stops_those_of_this_machine(tuneport_cloud, tmp_path, on):
+    ledger = map_trainer(tuneport_cloud, ["vertex"], tmp_path, pause=0.7)
+    job = job_of("vertex", trials=2, command=["python", "train.py"], output=None)
+    rooms = dict.fromkeys(on.split(","), 1) if "," in on else None
+    places = driven.places(job, on.split(","), None, rooms, driven.Fidelity.EMULATED, tmp_path)
+    client, made = here.create_driven(job, places, tmp_path / "w", tmp_path, ())
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, client.ref(made), str(tmp_path / "w")])
+    wait_for(lambda: len(ledger.read_text().split()) == 2)
+    driver.send_signal(signal.SIGINT)
+    driver.wait()
+    result = client.result(made)
+    assert (result.state, result.message) == (
+        RunState.INTERRUPTED,
+        "interrupted; its trials go on where they are; it can be resumed",
+    )
+    client.drive(made)
+    local = "," in on
+    assert [(one.state, one.attempt) for one in client.result(made).trials] == [
+        (TrialState.SUCCEEDED, 1),
+        (TrialState.SUCCEEDED, 2 if local else 1),
+    ]
+    assert len(ledger.read_text().split()) == (3 if local else 2)
+
+
 @pytest.mark.parametrize("on", CLOUDS)
 def test_machines_that_are_taken_away_cost_an_attempt_and_no_trial(tuneport_cloud, tmp_path, on):
     map_trainer(tuneport_cloud, [on], tmp_path, pause=0.3)

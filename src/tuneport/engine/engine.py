@@ -50,6 +50,7 @@ class Engine:
         cpus: processor cores of this machine.
         observer: called with the record whenever it has changed.
         notes: sentences that the executor wants recorded; taken out as they are.
+        lasts: whether a running trial is left to itself by an interruption, to be adopted later; None: all are stopped.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Engine:
         cpus: int,
         observer: Callable[[Record], None] | None = None,
         notes: deque[str] | None = None,
+        lasts: Callable[[int], bool] | None = None,
     ) -> None:
         self._store = store
         self._record = record
@@ -74,6 +76,7 @@ class Engine:
         self._cpus = cpus
         self._observer = observer
         self._notes = deque() if notes is None else notes
+        self._lasts = lasts
         self._job = record.job
         self._objective = record.job.study.objective
         self._varied: dict[int, TuningJob] = {}
@@ -150,7 +153,13 @@ class Engine:
 
     def _over(self) -> bool:
         done = self._verdict is not None or self._interrupted or self._nothing_left()
-        return done and not self._record.running
+        return done and all(self._is_left(trial) for trial in self._record.running)
+
+    def _is_left(self, trial: int) -> bool:
+        """Whether an interruption leaves a running trial to itself."""
+        if self._lasts is None or not self._interrupted or self._verdict is not None:
+            return False
+        return self._record.lives[trial].stopping is None and self._lasts(trial)
 
     def _nothing_left(self) -> bool:
         return self._asked_all() and not self._record.waiting
@@ -160,8 +169,9 @@ class Engine:
         return self._exhausted or (most is not None and len(self._record.lives) >= most)
 
     def _finish(self) -> None:
-        if self._verdict is None and self._interrupted and not self._nothing_left():
-            self._write(Event("interrupted", None, {"message": "interrupted; it can be resumed"}))
+        if self._verdict is None and self._interrupted and (self._record.running or not self._nothing_left()):
+            left = "; its trials go on where they are" if self._record.running else ""
+            self._write(Event("interrupted", None, {"message": f"interrupted{left}; it can be resumed"}))
         else:
             verdict = self._verdict or self._limits() or self._failures() or self._complete()
             for trial in list(self._record.waiting):
@@ -237,7 +247,7 @@ class Engine:
             if self._record.lives[trial].stopping is None:
                 if trial in self._requests:
                     self._stop(trial, PERSON)
-                elif hurry:
+                elif hurry and not self._is_left(trial):
                     self._stop(trial, RUN_ENDS)
 
     def _stop(self, trial: int, why: str) -> None:

@@ -224,6 +224,7 @@ class LocalClient:
             cpus=processors(),
             observer=_Notifier(observer) if observer else None,
             notes=notes,
+            lasts=away.lasts if isinstance(away, PlacesExecutor) else None,
         )
         return engine, executor
 

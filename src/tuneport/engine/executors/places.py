@@ -26,6 +26,7 @@ class Place:
         executor: starts trials there.
         pool: devices that they lease there.
         room: most trials there at once; None: as many as the run has.
+        elsewhere: it is another machine, where trials go on whatever becomes of this one.
         trials: those that are there, with their leases.
         error: why it cannot be used any more.
     """
@@ -34,6 +35,7 @@ class Place:
     executor: Executor
     pool: Pool
     room: int | None = None
+    elsewhere: bool = True
     trials: dict[int, Lease] = field(default_factory=dict)
     error: BackendError | None = None
 
@@ -80,12 +82,12 @@ class PlacesExecutor:
     def release(self, lease: Lease) -> None:
         """Likewise, which trials have gone."""
 
-    # As an executor ---------------------------------------------------------------------------------------------
-
     def more_room(self, lease: Lease) -> bool:
         """Places give what the job says."""
         del lease
         return False
+
+    # As an executor ---------------------------------------------------------------------------------------------
 
     def handle(self) -> dict[str, Any]:
         """The place that the next trial goes to, and what finds it there; see Executor."""
@@ -111,6 +113,10 @@ class PlacesExecutor:
             place.pool.retake(lease)
             self._enter(context.trial, place, lease)
         return adopted
+
+    def lasts(self, trial: int) -> bool:
+        """Whether a trial goes on without this machine, so that an interruption need not stop it."""
+        return self._where[trial].elsewhere
 
     def stop(self, trial: int) -> None:
         """Ask a trial to end; see Executor."""
