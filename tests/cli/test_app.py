@@ -151,7 +151,14 @@ def test_a_reader_that_has_had_enough_is_no_error(desk, finished):
 def test_the_written_page_has_every_verb_and_every_exit_status():
     page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
     assert re.findall(r"^\| `(\w+)", page, re.MULTILINE) == VERBS
-    assert re.findall(r"^\| (\d+) ", page, re.MULTILINE) == re.findall(r"\b(\d+) [a-z]", app.EPILOG)
+    said = re.findall(r"^\| (\d+) ", page, re.MULTILINE)
+    assert said == re.findall(r"\b(\d+) [a-z]", app.EPILOG)
+    assert {str(kind.exit_code) for kind in kinds(errors.TuneportError)} <= set(said)
+
+
+def kinds(root):
+    """A kind of error, and all that it is divided into."""
+    return [root, *(kind for part in root.__subclasses__() for kind in kinds(part))]
 
 
 def test_a_terminal_that_knows_few_characters_gets_all_the_rest(desk):
