@@ -229,6 +229,17 @@ def test_conditions_come_back(parameters):
     valid(one)
 
 
+def test_a_program_that_only_some_definitions_run_is_theirs_alone():
+    script = {
+        "when": {"parameter": "opt", "values": ["adam"]},
+        "command": ["python", "a.py"],
+        "package": "s3://b/a.tar",
+    }
+    one = job(OPT, X, trial={"variants": [script]})
+    assert differences(one) == []
+    assert back(one).under({"opt": "sgd"}).trial.command is None
+
+
 def test_what_chooses_among_definitions_keeps_its_default():
     one = job(OPT | {"default": "sgd"}, {**X, "when": {"parameter": "opt", "values": ["sgd"]}})
     assert back(one).study.parameters == one.study.parameters

@@ -199,7 +199,11 @@ def _written(parameters: Sequence[AnyParameter], *, grid: bool) -> tuple[Json, d
     """Ranges of parameters, and hints of what they meant. In a grid, there are only choices."""
     said: dict[str, Json] = {}
     if grid:
-        said = {one.name: one.brief() for one in parameters if isinstance(one, (Int, Float)) and _listed(one)}
+        said = {
+            one.name: _unconditional(one).brief()
+            for one in parameters
+            if isinstance(one, (Int, Float)) and _listed(one)
+        }
         parameters = [_as_choices(one) if one.name in said else one for one in parameters]
     lowered = lower(parameters, VOCABULARY)
     return write_ranges(lowered.parameters), lowered.hints | ({_LISTED: said} if said else {})
