@@ -166,8 +166,9 @@ class TimedExecutor:
 
     def _dated(self, watched: _Watched, event: Exited, at: float) -> Exited:
         if watched.overdue or (event.failure is not None and event.failure.kind is FailureKind.TIMED_OUT):
+            known = event.failure or Failure(kind=FailureKind.TIMED_OUT, message="", last_lines=event.last_lines)
             message = f"ran longer than its time-out of {watched.timeout or 0:g} s"
-            failure = Failure(kind=FailureKind.TIMED_OUT, message=message, last_lines=event.last_lines)
+            failure = known.changed(kind=FailureKind.TIMED_OUT, message=message)
             return replace(event, failure=failure, stopped=False, time=at)
         return replace(event, time=at)
 
