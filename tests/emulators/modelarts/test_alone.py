@@ -7,9 +7,6 @@ import pytest
 
 from tuneport.backends.modelarts.client import connect
 from tuneport.backends.modelarts.settings import ModelArtsSettings
-from tuneport.emulators.faults import Faults
-from tuneport.emulators.host import Host
-from tuneport.emulators.modelarts import serve
 from tuneport.emulators.programs import Programs
 
 IMAGE = "swr.cn-north-4.myhuaweicloud.com/team/trainer:1"
@@ -29,20 +26,13 @@ def document(name="alone"):
 
 
 @pytest.fixture
-def open_door(tmp_path):
-    opened = []
-
+def connected(open_door, tmp_path):
     def make(script):
-        faults = Faults()
-        host = Host(faults=faults, programs=Programs({IMAGE: (sys.executable, "-c", script)}), grace=1.0, base=tmp_path)
-        door = serve(host, faults, 0)
-        opened.append((door, host))
+        programs = Programs({IMAGE: (sys.executable, "-c", script)})
+        _, door = open_door("modelarts", programs=programs, base=tmp_path)
         return connect(ModelArtsSettings(region="cn-north-4"), door.endpoints["modelarts"])
 
-    yield make
-    for door, host in opened:
-        door.close()
-        host.close()
+    return make
 
 
 def ended(client, ref, seconds=20.0):
@@ -53,8 +43,8 @@ def ended(client, ref, seconds=20.0):
     return job
 
 
-def test_it_runs_once_with_its_parameters(open_door):
-    client = open_door("import sys; print(sys.argv[1:])")
+def test_it_runs_once_with_its_parameters(connected):
+    client = connected("import sys; print(sys.argv[1:])")
     job = ended(client, ref := client.submit(document(), "1"))
     assert job["status"]["phase"] == "Completed"
     assert "policies" not in job["algorithm"]
@@ -62,15 +52,15 @@ def test_it_runs_once_with_its_parameters(open_door):
     assert [one["metadata"]["name"] for one in client.searched("alone")] == ["alone-1"]
 
 
-def test_a_program_that_fails_says_so(open_door):
-    client = open_door("raise SystemExit(3)")
+def test_a_program_that_fails_says_so(connected):
+    client = connected("raise SystemExit(3)")
     job = ended(client, client.submit(document(), "1"))
     assert job["status"]["phase"] == "Failed"
     assert "status 3" in job["status"]["task_statuses"][0]["message"]
 
 
-def test_it_is_stopped_at_any_moment(open_door):
-    client = open_door("import time; time.sleep(60)")
+def test_it_is_stopped_at_any_moment(connected):
+    client = connected("import time; time.sleep(60)")
     ref = client.submit(document(), "1")
     client.stop(ref)
     assert ended(client, ref)["status"]["phase"] == "Terminated"

@@ -8,10 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
-from tuneport.emulators.faults import Faults
-from tuneport.emulators.host import Host
 from tuneport.emulators.programs import Programs
-from tuneport.emulators.sagemaker import serve
 
 IMAGE = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/trainer:1"
 ROLE = "arn:aws:iam::111122223333:role/tuning"
@@ -30,26 +27,22 @@ def request(name="alone-1", **more):
 
 
 @pytest.fixture
-def open_door(tmp_path):
+def connected(open_door, tmp_path):
     opened = []
 
     def make(script):
-        faults = Faults()
-        command = (sys.executable, "-c", script)
-        host = Host(faults=faults, programs=Programs({IMAGE: command}), grace=1.0, base=tmp_path)
-        door = serve(host, faults, 0)
-        opened.append((door, host))
+        programs = Programs({IMAGE: (sys.executable, "-c", script)})
+        _, door = open_door("sagemaker", programs=programs, base=tmp_path)
         session = Session()
         session.set_credentials("emulated", "emulated")
         config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
-        return session.create_client(
-            "sagemaker", region_name="eu-west-1", endpoint_url=door.endpoints["sagemaker"], config=config
-        )
+        url = door.endpoints["sagemaker"]
+        opened.append(session.create_client("sagemaker", region_name="eu-west-1", endpoint_url=url, config=config))
+        return opened[-1]
 
     yield make
-    for door, host in opened:
-        door.close()
-        host.close()
+    for client in opened:
+        client.close()
 
 
 def ended(api, name="alone-1", seconds=20.0):
@@ -60,8 +53,8 @@ def ended(api, name="alone-1", seconds=20.0):
     return job
 
 
-def test_it_runs_with_its_hyperparameters_and_is_shown_as_it_was_asked_for(open_door):
-    api = open_door("import tuneport_trial as t; assert t.params() == {'lr': 0.1, 'opt': 'sgd'}, t.params()")
+def test_it_runs_with_its_hyperparameters_and_is_shown_as_it_was_asked_for(connected):
+    api = connected("import tuneport_trial as t; assert t.params() == {'lr': 0.1, 'opt': 'sgd'}, t.params()")
     asked = request(Environment={"A": "b"}, Tags=[{"Key": "team", "Value": "vision"}])
     arn = api.create_training_job(**asked)["TrainingJobArn"]
     assert arn.endswith(":training-job/alone-1")
@@ -74,23 +67,23 @@ def test_it_runs_with_its_hyperparameters_and_is_shown_as_it_was_asked_for(open_
     assert api.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "vision"}]
 
 
-def test_it_is_listed_by_a_part_of_its_name(open_door):
-    api = open_door("pass")
+def test_it_is_listed_by_a_part_of_its_name(connected):
+    api = connected("pass")
     for name in ("run-a-1", "run-a-2", "run-b-1"):
         api.create_training_job(**request(name))
     listed = api.list_training_jobs(NameContains="run-a", SortBy="Name")["TrainingJobSummaries"]
     assert [one["TrainingJobName"] for one in listed] == ["run-a-1", "run-a-2"]
 
 
-def test_a_name_is_given_once(open_door):
-    api = open_door("pass")
+def test_a_name_is_given_once(connected):
+    api = connected("pass")
     api.create_training_job(**request())
     with pytest.raises(ClientError, match="ResourceInUse"):
         api.create_training_job(**request())
 
 
-def test_a_program_that_fails_says_so(open_door):
-    api = open_door("raise SystemExit(3)")
+def test_a_program_that_fails_says_so(connected):
+    api = connected("raise SystemExit(3)")
     api.create_training_job(**request())
     job = ended(api)
     assert job["TrainingJobStatus"] == "Failed"
@@ -98,8 +91,8 @@ def test_a_program_that_fails_says_so(open_door):
     assert "exit code: 3" in job["FailureReason"]
 
 
-def test_it_is_stopped_at_any_moment(open_door):
-    api = open_door("import time; time.sleep(60)")
+def test_it_is_stopped_at_any_moment(connected):
+    api = connected("import time; time.sleep(60)")
     api.create_training_job(**request())
     api.stop_training_job(TrainingJobName="alone-1")
     assert ended(api)["TrainingJobStatus"] == "Stopped"
@@ -115,7 +108,7 @@ def test_it_is_stopped_at_any_moment(open_door):
         ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "AlgorithmSpecification|algorithmSpecification"),
     ],
 )
-def test_the_service_refuses_what_its_model_and_its_rules_do(open_door, change, said):
-    api = open_door("pass")
+def test_the_service_refuses_what_its_model_and_its_rules_do(connected, change, said):
+    api = connected("pass")
     with pytest.raises(ClientError, match=said):
         api.create_training_job(**request(**change))
