@@ -262,6 +262,22 @@ def test_an_interruption_leaves_trials_to_the_cloud_and_stops_those_of_this_mach
     assert len(ledger.read_text().split()) == (3 if local else 2)
 
 
+def test_what_a_killed_controller_left_is_stopped_by_whoever_asks_for_it(tuneport_cloud, tmp_path):
+    ledger = map_trainer(tuneport_cloud, ["sagemaker"], tmp_path, pause=20)
+    job, workspace = job_of("sagemaker"), tmp_path / "w"
+    places = driven.places(job, ["sagemaker"], None, None, driven.Fidelity.EMULATED, tmp_path)
+    client, made = here.create_driven(job, places, workspace, tmp_path, ())
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, client.ref(made), str(workspace)])
+    wait_for(lambda: len(ledger.read_text().split()) == 2)
+    driver.kill()
+    driver.wait()
+    run = tp.attach(client.ref(made), workspace=workspace)
+    assert run.state is RunState.INTERRUPTED
+    run.stop()
+    assert run.state is RunState.STOPPED
+    assert all(tuneport_cloud.host.result(one.run).state.ended for one in jobs(tuneport_cloud, "sagemaker"))
+
+
 @pytest.mark.parametrize("on", CLOUDS)
 def test_machines_that_are_taken_away_cost_an_attempt_and_no_trial(tuneport_cloud, tmp_path, on):
     map_trainer(tuneport_cloud, [on], tmp_path, pause=0.3)
