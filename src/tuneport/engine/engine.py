@@ -386,6 +386,8 @@ class Engine:
             self._requeue(trial, "loss", event.failure)
         elif event.failure is None:
             self._end_well(trial, event)
+        elif of_device(event.failure) and self._pool.more_room(life.lease):
+            self._requeue(trial, "nothing", event.failure)  # it was packed too tightly
         elif event.failure.kind.retryable and life.retries < self._job_of(trial).trial.retries:
             self._requeue(trial, "retry", event.failure)
         else:
@@ -396,8 +398,6 @@ class Engine:
         self._write(Event("requeued", trial, {"counts": counts, "failure": said}))
 
     def _end_well(self, trial: int, event: Exited) -> None:
-        elif of_device(event.failure) and self._pool.more_room(life.lease):
-            self._requeue(trial, "nothing", event.failure)  # it was packed too tightly
         """It ended by itself without an error; whether that is a success depends on its metrics."""
         end = self._record.study.ending(trial)
         failure = end.failure
