@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.launch import launch
 from tuneport.engine.devices import Device, Lease, Pool, discover, processors
+from tuneport.engine.ledger import Ledger
 from tuneport.errors import DeviceError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult
@@ -260,3 +263,57 @@ print("loss=1")
     result = one.result(name)
     assert [trial.state.value for trial in result.trials] == ["succeeded"] * 4, result
     assert sum(trial.attempt for trial in result.trials) > 4, "at first, they did not fit"
+
+
+def two_runs(folder: Path, first: Resources, second: Resources, memory: int | None = 40 * GIB) -> tuple[Pool, Pool]:
+    devices = [Device(str(index), memory=memory, uuid=f"GPU-{index}") for index in range(2)]
+    hidden = [Device("GPU-1", memory=memory, uuid="GPU-1"), Device("GPU-0", memory=memory, uuid="GPU-0")]
+    return Pool(devices, first, Ledger(folder, "a")), Pool(hidden, second, Ledger(folder, "b"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [
+        ({"gpus": 1}, {"gpus": 1}, 1),
+        ({"gpus": 2}, {"gpus": 0.1}, 0),
+        ({"gpus": 0.5}, {"gpus": 0.5}, 3),
+        ({"gpu_memory": "30GiB"}, {"gpu_memory": "30GiB"}, 1),
+        ({"gpu_memory": "10GiB"}, {"gpu_memory": "30GiB"}, 2),
+        ({"gpu_memory": "10GiB"}, {"gpus": 1}, 1),
+        ({"gpus": 1}, {"gpu_memory": "10GiB"}, 4),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_runs_on_one_machine_know_of_each_other(
+    tmp_path: Path, first: dict[str, object], second: dict[str, object], left: int
+) -> None:
+    """They may call the same device by different names."""
+    one, other = two_runs(tmp_path, Resources(**first), Resources(**second))
+    lease = one.lease()
+    assert lease is not None
+    taken = leases(other)
+    assert len(taken) == left
+    one.release(lease)
+    assert len(taken) + len(leases(other)) == other.capacity
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_a_run_had_is_free_when_neither_it_nor_its_keeper_lives(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "a")
+    gone = Pool([Device("0")], Resources(gpus=1), ledger)
+    assert gone.lease()
+    said: list[str] = []
+    here = Pool([Device("0")], Resources(gpus=1), Ledger(tmp_path, "b"), said.append)
+    keeper = subprocess.Popen(["sleep", "60"], pass_fds=[ledger.descriptor])
+    ledger.close()
+    assert here.lease() is None, "the runner is gone, and its keeper has the trial"
+    assert here.lease() is None
+    assert said == ["trials wait for GPUs that other runs on this machine use"]
+    successor = Pool([Device("0")], Resources(gpus=1), Ledger(tmp_path, "a"))
+    assert successor.lease(), "whoever resumes the run has taken its trials over"
+    del successor
+    keeper.kill()
+    keeper.wait()
+    gc.collect()
+    assert here.lease()
+    assert len(list(tmp_path.glob("*.json"))) == 1, "what is stale is removed"

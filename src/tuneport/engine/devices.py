@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Protocol
 
+from tuneport.engine.ledger import Ledger
 from tuneport.errors import DeviceError
 from tuneport.model.trial_spec import Resources, size_text
 
@@ -26,11 +27,18 @@ class Device:
         id: as CUDA_VISIBLE_DEVICES names it: an index, or a UUID.
         name: its product name.
         memory: bytes, or None if unknown.
+        uuid: the same for everybody on the machine, whatever is hidden from them; empty if unknown.
     """
 
     id: str
     name: str = "GPU"
     memory: int | None = None
+    uuid: str = ""
+
+    @property
+    def key(self) -> str:
+        """What all runs of a machine call it."""
+        return self.uuid or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +62,14 @@ class _Use:
     share: float = 0.0
     memory: int = 0
 
-    def fits(self, lease: Lease) -> bool:
-        room = self.device.memory is None or self.memory + lease.memory <= self.device.memory
-        return room and self.share + lease.share <= 1 + _ROUNDING
+    def fits(self, lease: Lease, taken: tuple[float, int]) -> bool:
+        """Whether there is room, besides what trials of other runs have."""
+        share, memory = taken
+        room = self.device.memory is None or self.memory + lease.memory + memory <= self.device.memory
+        # One that takes a part of the memory has no share, and still shares its device with none that wants all of it.
+        whole = 1 - _ROUNDING
+        apart = share < whole and (lease.share < whole or memory == 0)
+        return room and apart and self.share + lease.share + share <= 1 + _ROUNDING
 
 
 class Leases(Protocol):
@@ -82,18 +95,26 @@ class Leases(Protocol):
 class Pool:
     """The devices of a run, leased to its trials; no device is ever promised beyond what it has.
 
-    Leases hold within one run: two runs at once on one machine do not know of each other. Give each its own devices
-    with CUDA_VISIBLE_DEVICES.
-
     Args:
         devices: all that may be leased.
         want: what every trial of the run asks for.
+        ledger: what other runs have of the devices; None: nobody else uses them.
+        note: is told, once, that trials wait for devices of other runs.
 
     Raises:
         DeviceError: these devices could never satisfy it.
     """
 
-    def __init__(self, devices: Sequence[Device], want: Resources) -> None:
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        want: Resources,
+        ledger: Ledger | None = None,
+        note: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._ledger = ledger
+        self._note: Callable[[str], object] | None = note
+        self._held: list[Lease] = []
         self._uses = {device.id: _Use(device) for device in devices}
         self._count = wanted(want)
         memory = want.gpu_memory or 0
@@ -123,8 +144,20 @@ class Pool:
         """
         if self._count == 0:
             return Lease()
+        if self._ledger is None:
+            return self._lease({})
+        with self._ledger.turn():
+            others = self._ledger.others()
+            lease = self._lease(others)
+        if lease is None and not self._held and self._note is not None:
+            self._note("trials wait for GPUs that other runs on this machine use")
+            self._note = None
+        return lease
+
+    def _lease(self, others: Mapping[str, tuple[float, int]]) -> Lease | None:
         one = Lease(share=self._share, memory=self._memory)
-        free = sorted((use for use in self._uses.values() if use.fits(one)), key=lambda use: (-use.share, -use.memory))
+        fitting = (use for use in self._uses.values() if use.fits(one, others.get(use.device.key, (0.0, 0))))
+        free = sorted(fitting, key=lambda use: (-use.share, -use.memory))
         if len(free) < self._count:
             return None
         lease = Lease(tuple(use.device.id for use in free[: self._count]), self._share, self._memory)
@@ -133,10 +166,16 @@ class Pool:
 
     def retake(self, lease: Lease) -> None:
         """Take back a lease that an earlier runner gave to a trial that still runs."""
+        if not lease.devices:
+            return
+        self._held.append(lease)
         self._account(lease, 1)
 
     def release(self, lease: Lease) -> None:
         """Give a lease back."""
+        if not lease.devices:
+            return
+        self._held.remove(lease)
         self._account(lease, -1)
 
     def more_room(self, lease: Lease) -> bool:
@@ -156,6 +195,10 @@ class Pool:
             if use := self._uses.get(name):
                 use.memory += sign * lease.memory
                 use.share = max(0.0, use.share + sign * lease.share)
+        if self._ledger is not None:
+            keys = {name: use.device.key for name, use in self._uses.items()}
+            held = ((name, one) for one in self._held for name in one.devices)
+            self._ledger.write([(keys.get(name, name), one.share, one.memory) for name, one in held])
 
     def _why_none(self, devices: Sequence[Device]) -> str:
         if self._count > len(devices):
@@ -245,7 +288,7 @@ def _device(nvml: Any, handle: Any, name: str | None = None) -> tuple[str, Devic
     """UUID and device of a handle; without a name, the device is called by its UUID."""
     uuid = _text(nvml.nvmlDeviceGetUUID(handle))
     memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
-    return uuid, Device(name or uuid, _text(nvml.nvmlDeviceGetName(handle)), memory)
+    return uuid, Device(name or uuid, _text(nvml.nvmlDeviceGetName(handle)), memory, uuid)
 
 
 def _text(value: str | bytes) -> str:

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from tuneport.backends.local.settings import LocalSettings, RaySettings
-from tuneport.engine.devices import Leases, Pool, discover, processors
+from tuneport.engine.devices import Leases, Pool, discover, processors, wanted
 from tuneport.engine.engine import Engine
 from tuneport.engine.executors.function import FunctionExecutor
 from tuneport.engine.executors.places import PlacesExecutor
@@ -26,12 +26,14 @@ from tuneport.engine.executors.protocols import Executor
 from tuneport.engine.executors.ray import RayExecutor, cluster_problems
 from tuneport.engine.executors.warming import preload_problems
 from tuneport.engine.launch import LaunchContract
+from tuneport.engine.ledger import Ledger, machine_folder
 from tuneport.engine.logs import follow_log, read_log
 from tuneport.engine.record import Record
 from tuneport.engine.store import RunRow, Store
 from tuneport.errors import ConflictError, EngineError, JobError, UnknownTrialError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult, Trial
+from tuneport.model.trial_spec import Resources
 
 Observer = Callable[[StudyResult], None]
 Note = Callable[[str], None]
@@ -191,27 +193,34 @@ class LocalClient:
                 return  # somebody stopped it, or took it over, before it could begin
             if record.state.ended and record.state is not RunState.STOPPED:
                 raise ConflictError(f"run {run} has ended: {record.message}", backend=NAME)
-            engine, executor = self._engine(row, record, function, observer)
-            try:
+            with contextlib.ExitStack() as held:
+                engine, executor = self._engine(row, record, function, observer, held)
+                held.callback(executor.close)
                 with _interruptible(engine):
                     engine.run(stopping=stopping)
-            finally:
-                executor.close()
             if record.state is RunState.INTERRUPTED:
                 raise KeyboardInterrupt
 
     def _engine(
-        self, row: RunRow, record: Record, function: Callable[..., Any] | None, observer: Observer | None
+        self,
+        row: RunRow,
+        record: Record,
+        function: Callable[..., Any] | None,
+        observer: Observer | None,
+        held: contextlib.ExitStack,
     ) -> tuple[Engine, Executor]:
         manifest = row.manifest
         notes: deque[str] = deque()
         away = self._away(row, record.job, notes.append)
-        pool: Leases = away or Pool(discover(manifest["gpus"]), record.job.trial.resources)
-        executor: Executor = away or (
-            FunctionExecutor(function or _no_function)
-            if manifest["executor"] == FunctionExecutor.name
-            else ProcessExecutor(self._contracts(manifest["contract"]), grace=manifest["grace"], note=notes.append)
-        )
+        executor: Executor
+        pool: Leases
+        if away is not None:
+            executor = pool = away
+        elif manifest["executor"] == FunctionExecutor.name:
+            executor = FunctionExecutor(function or _no_function)
+            pool = Pool(discover(manifest["gpus"]), record.job.trial.resources)
+        else:
+            executor, pool = self._here(row, record.job.trial.resources, notes.append, held)
         if self._around is not None:
             executor = self._around(executor)
         engine = Engine(
@@ -227,6 +236,21 @@ class LocalClient:
             lasts=away.lasts if isinstance(away, PlacesExecutor) else None,
         )
         return engine, executor
+
+    def _here(
+        self, row: RunRow, resources: Resources, note: Note, held: contextlib.ExitStack
+    ) -> tuple[ProcessExecutor, Pool]:
+        """What starts processes on this machine, and leases its devices, of which other runs may have some."""
+        manifest = row.manifest
+        ledger = None
+        if wanted(resources):
+            # Declared devices exist in one workspace's view alone.
+            folder = machine_folder() if manifest["gpus"] is None else self._store.path / "leases"
+            ledger = held.enter_context(contextlib.closing(Ledger(folder, row.id)))
+        pool = Pool(discover(manifest["gpus"]), resources, ledger, note)
+        keeps = () if ledger is None else (ledger.descriptor,)
+        contract = self._contracts(manifest["contract"])
+        return ProcessExecutor(contract, grace=manifest["grace"], keeps=keeps, note=note), pool
 
     def _away(self, row: RunRow, job: TuningJob, note: Note) -> PlacesExecutor | RayExecutor | None:
         """What starts the trials of a run elsewhere, and leases their places; None for one of this machine alone."""

@@ -59,6 +59,7 @@ class ProcessExecutor:
         contract: describes a trial's process.
         grace: seconds between SIGTERM and SIGKILL.
         mortal: trials end with this process, since somebody else will start them again.
+        keeps: files that the keeper keeps open as long as its trials run.
         note: is told, once each, what whoever started the run should know.
     """
 
@@ -70,6 +71,7 @@ class ProcessExecutor:
         *,
         grace: float,
         mortal: bool = False,
+        keeps: Sequence[int] = (),
         note: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._contract = contract
@@ -82,6 +84,7 @@ class ProcessExecutor:
         self._keeper_began: str | None = None
         self._looked = 0.0
         self._mortal = mortal
+        self._keeps = keeps
         self._tell = note
         self._noted: set[str] = set()
 
@@ -197,6 +200,7 @@ class ProcessExecutor:
                 stderr=subprocess.DEVNULL,
                 env={name: value for name, value in os.environ.items() if name not in OURS},
                 start_new_session=True,
+                pass_fds=self._keeps,
                 bufsize=0,
             )
             assert self._keeper.stdout is not None  # noqa: S101 - tells the type checker what PIPE means
