@@ -208,10 +208,9 @@ class Pool:
 
 
 def wanted(want: Resources) -> int:
-    """How many devices one trial needs to see."""
-    if want.gpu_memory is not None:
-        return 1
-    return 1 if 0 < want.gpus < 1 else int(want.gpus)
+    """How many devices one trial needs to see, with all of its replicas."""
+    each = 1 if want.gpu_memory is not None or 0 < want.gpus < 1 else int(want.gpus)
+    return each * want.replicas
 
 
 def processors() -> int:

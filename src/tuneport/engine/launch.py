@@ -85,6 +85,7 @@ class Launch:
         folders: paths, absolute or relative to the trial's folder; made before the start.
         reports: where it writes metrics, if it does.
         patterns: metric to a regular expression over its output (both streams); empty: output is not searched.
+        replicas: so many processes of it, told of each other as torchrun does; only the first one's output counts.
     """
 
     argv: tuple[str, ...]
@@ -94,6 +95,7 @@ class Launch:
     folders: tuple[str, ...] = ()
     reports: ReportFile | None = None
     patterns: Mapping[str, str] = field(default_factory=dict)
+    replicas: int = 1
 
 
 LaunchContract: TypeAlias = Callable[[TrialContext], Launch]

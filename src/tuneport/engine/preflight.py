@@ -71,7 +71,7 @@ def _runs_here(trial: TrialSpec) -> bool:
 
 def _lease(resources: Resources) -> tuple[float, int | None]:
     """What trials lease of this machine; all else is a matter of clouds, or of how the trainer behaves."""
-    return resources.gpus, resources.gpu_memory
+    return resources.gpus * resources.replicas, resources.gpu_memory
 
 
 def _program_problems(trial: TrialSpec, base: Path) -> Iterator[Problem]:
@@ -105,10 +105,11 @@ def _package_problems(path: Path) -> Iterator[Problem]:
 
 def _processor_problems(resources: Resources, parallel: int) -> Iterator[Problem]:
     cores = processors()
-    if resources.cpus is not None and resources.cpus * parallel > cores:
+    each = (resources.cpus or 0) * resources.replicas
+    if each * parallel > cores:
         yield Problem(
             "/budget/parallel_trials",
-            f"{parallel} trials with {resources.cpus:g} cpus each need more than the {cores} cores that exist here",
+            f"{parallel} trials with {each:g} cpus each need more than the {cores} cores that exist here",
             hint="lower parallel_trials, or trial.resources.cpus",
         )
 

@@ -51,6 +51,7 @@ def launch(trial: TrialContext) -> Launch:
         files={"trial.json": json.dumps(document, indent=2) + "\n"},
         reports=ReportFile(REPORTS, parse_report),
         patterns=trial.job.trial.metrics,
+        replicas=trial.job.trial.resources.replicas,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from tuneport.engine.collector import Collector
 from tuneport.engine.diagnosis import diagnose
-from tuneport.engine.executors import keeper
+from tuneport.engine.executors import keeper, replicas
 from tuneport.engine.executors.protocols import Emitted, Event, Exited
 from tuneport.engine.executors.warming import warm_order
 from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext
@@ -110,7 +110,7 @@ class ProcessExecutor:
             {
                 "do": "start",
                 "key": _key(context),
-                "argv": launch.argv,
+                "argv": _argv(launch, context),
                 "cwd": launch.cwd,
                 "env": dict(launch.env),
                 "folder": context.folder,
@@ -316,6 +316,13 @@ class ProcessExecutor:
     def _collector(self, launch: Launch, context: TrialContext) -> Collector:
         metrics = [objective.metric for objective in context.job.study.objectives]
         return Collector(launch, Path(context.folder), metrics)
+
+
+def _argv(launch: Launch, context: TrialContext) -> Sequence[str]:
+    """The trial's first process: its program, or what starts several of it."""
+    if launch.replicas == 1:
+        return launch.argv
+    return [sys.executable, replicas.__file__, str(launch.replicas), context.folder, *launch.argv]
 
 
 def _emitted(running: _Running, reports: Sequence[Reported]) -> Iterator[Event]:

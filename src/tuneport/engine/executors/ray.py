@@ -472,11 +472,12 @@ _RAY_WORDS = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 
 def needs(resources: Resources) -> dict[str, Any]:
     """A trial's resources in Ray's words."""
-    wanted: dict[str, Any] = {"num_cpus": resources.cpus or 1}
+    times = resources.replicas  # all of them are on one node
+    wanted: dict[str, Any] = {"num_cpus": (resources.cpus or 1) * times}
     if resources.gpus:
-        wanted["num_gpus"] = resources.gpus
+        wanted["num_gpus"] = resources.gpus * times
     if resources.memory:
-        wanted["memory"] = resources.memory
+        wanted["memory"] = resources.memory * times
     return wanted
 
 
