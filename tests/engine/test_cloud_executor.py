@@ -371,3 +371,10 @@ def test_without_any_place_the_drive_ends(tmp_path, notes):
 def test_a_place_that_is_no_longer_meant_gives_its_trials_back(tmp_path, notes):
     executor, _ = places(tmp_path, notes, None)
     assert not executor.adopt(trial(tmp_path), {"place": "another", "lease": [[], 0.0, 0], "inner": {}}, timeout=None)
+
+
+def test_long_lines_are_read_whole_where_tuneport_printed_them_and_cut_for_patterns():
+    line = "tuneport: " + " ".join(f"metric{index}={index / 7!r}" for index in range(1000))
+    (report,) = Printed({}, ["metric999"]).read([line], 1.0)
+    assert report.metrics["metric999"] == 999 / 7
+    assert Printed({"loss": r"loss=(\S+)"}, ["loss"]).read(["x" * 5000 + "loss=0.5"], 1.0) == []

@@ -35,7 +35,7 @@ class Printed:
 
     def read(self, lines: Iterable[str], now: float) -> list[Reported]:
         """The reports in some more lines, which came at a moment of POSIX time."""
-        return [report for line in lines for report in self._of_line(line[:LONGEST_LINE], now)]
+        return [report for line in lines for report in self._of_line(line, now)]
 
     def finish(self) -> list[Reported]:
         """What still waits for company when the output has ended."""
@@ -45,7 +45,7 @@ class Printed:
         said = _SAID.search(line)
         reports = [self._of_words(said[1].split(), now)] if said else []
         for metric, pattern in self._patterns.items():
-            found = pattern.search(line)
+            found = pattern.search(line, 0, LONGEST_LINE)
             value = read_number(found[1] if pattern.groups else found[0]) if found else None
             if value is not None:
                 reports += self._gather.add(metric, value, now)
@@ -54,7 +54,8 @@ class Printed:
     def _of_words(self, words: Sequence[str], now: float) -> Reported:
         """One of tuneport_trial's lines; reports without a step are counted."""
         said = dict(word.split("=", 1) for word in words)
-        step = whole(said.pop(_STEP, None))
+        text = said.pop(_STEP, "")
+        step = whole(int(text) if text.isdecimal() else text)
         metrics = {name: value for name, value in measured(said).items() if name not in self._patterns}
         if metrics and step is None:
             self._counted += 1
