@@ -111,8 +111,17 @@ def test_lines_of_a_log_are_told_once_until_the_trial_ends(clock, tmp_path):
     looks = [("RUNNING", ["ACTIVE"])] * 3 + [("RUNNING", ["SUCCEEDED"])]
     told = list(runs_of(Service(*looks), tmp_path).logs(REF, 1, follow=True))
     assert told == [f"line {number}" for number in range(4)]
+    assert clock.pauses == [2.0] * 2  # the first look reads the job as well
     with pytest.raises(UnknownTrialError, match="has no trial 9; it has 1"):
         list(runs_of(Service(*looks), tmp_path).logs(REF, 9))
+
+
+def test_a_log_that_does_not_grow_is_read_less_and_less_often(clock, tmp_path):
+    service = Service(*repeat(("RUNNING", ["ACTIVE"]), 20), ("RUNNING", ["SUCCEEDED"]))
+    service.logs = lambda ref, trial: iter(["the only line"])
+    assert list(runs_of(service, tmp_path).logs(REF, 1, follow=True)) == ["the only line"]
+    assert clock.pauses == sorted(clock.pauses)
+    assert (clock.pauses[0], clock.pauses[-1]) == (2.0, runs.LATEST)
 
 
 def test_a_refusal_is_forgotten_and_an_unknown_outcome_is_not(tmp_path):

@@ -19,6 +19,8 @@ from tuneport.translation.lowering import Hint, lower, meant
 
 SOONEST, LATEST = 0.25, 30.0
 """Least and most seconds between two looks; what does not change is looked at less and less often."""
+_PAUSE = 2.0
+"""Least seconds between two looks at a log."""
 LIVE = frozenset({RunState.PENDING, RunState.RUNNING, RunState.STOPPING})
 
 
@@ -152,17 +154,17 @@ class RemoteRuns:
 
     def logs(self, run: str, trial: int, *, follow: bool = False) -> Iterator[str]:
         """Lines that a trial wrote; with `follow`, until it ends."""
-        client, named = self._client(run), _named(self._trial(run, trial))
-        told: list[str] = []
+        client, told, pause = self._client(run), list[str](), _PAUSE
         while True:
-            ended = not follow or self._trial(run, trial).state.ended
-            lines = list(client.logs(run, named))
+            found = self._trial(run, trial)
+            lines = list(client.logs(run, _named(found)))
             known = len(told) if lines[: len(told)] == told else 0  # a service may have learnt whose lines they were
             yield from lines[known:]
-            told = lines
-            if ended:
+            if found.state.ended or not follow:
                 return
-            time.sleep(SOONEST * 8)
+            pause = _PAUSE if lines != told else min(pause * 1.5, LATEST)
+            told = lines
+            time.sleep(pause)
 
     def _trial(self, run: str, trial: int) -> Trial:
         trials = {one.id: one for one in self.result(run).trials}
