@@ -3,10 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test explore check bench bench-search clean
+.PHONY: demo demo-ray test explore check bench bench-search clean
 
 demo: $(VENV)/.demo  ## tune a real model on this machine
 	$(BIN)/tuneport run examples/digits/job.yaml
+
+demo-ray: $(VENV)/.demo  ## the same on a Ray cluster that is started for it on this machine
+	$(BIN)/python -m pip install --quiet --editable '.[ray]'
+	$(BIN)/tuneport run examples/digits/job.yaml --on ray
 
 test: check  ## everything that is checked
 	$(BIN)/python -m pytest -n auto --dist worksteal
@@ -25,6 +29,7 @@ bench: $(VENV)/.dev  ## overheads, as ratios in one run
 	$(BIN)/python bench/engine.py
 	$(BIN)/python bench/translate.py
 	$(BIN)/python bench/clients.py
+	$(BIN)/python bench/scale.py
 	$(BIN)/python bench/transfer.py
 
 bench-search: $(VENV)/.dev  ## the search core against Optuna, on models of scikit-learn

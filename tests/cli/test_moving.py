@@ -224,7 +224,7 @@ def test_diff_of_what_is_no_document_of_anybody(work):
 def test_backends_prints_the_matrix_and_one_of_them(work):
     matrix = work.here("backends")
     header, first, *_ = matrix.out.splitlines()
-    assert header.split() == ["feature", "local", "modelarts", "nimbus", "sagemaker", "vertex"]
+    assert header.split() == ["feature", "local", "modelarts", "nimbus", "ray", "sagemaker", "vertex"]
     assert first.split()[0] == "parameter_float"
     one = work.here("backends", "nimbus").out
     assert "limits:\n  max_parameters: 20" in one
