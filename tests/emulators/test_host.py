@@ -234,6 +234,13 @@ def test_a_job_that_waits_is_stopped_before_it_begins(make_host, make_job):
     assert (result.state, result.trials) == (RunState.STOPPED, ())
 
 
+def test_a_trial_that_is_not_there_is_no_trial_before_the_job_begins_either(make_host, make_job):
+    host = make_host(pace=Pace(creating=30))
+    run = host.submit("job", "digits", {}, make_job(), "vertex").run
+    with pytest.raises(UnknownTrialError):
+        host.stop(run, 9)
+
+
 def test_stopping_at_any_moment_of_the_beginning_stops(make_host, make_job):
     host = make_host(programs=Programs.read(["gcr.io/p/trainer:1=sh -c 'sleep 60'"]))
     for index, pause in enumerate([0.0, 0.01, 0.03, 0.06, 0.1]):

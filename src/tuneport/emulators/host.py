@@ -174,6 +174,8 @@ class Host:
         """
         with self._lock:
             driver = self._drivers.get(run)
+            if trial is not None and all(one.id != trial for one in self._client.result(run).trials):
+                raise UnknownTrialError(f"run {run} has no trial {trial}")  # whether its driver can hear yet or not
             if driver is None or not driver.note_stop(trial):
                 self._client.stop(run, trial)
         if trial is None:
