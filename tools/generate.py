@@ -22,6 +22,9 @@ Made from the capability tables of the backends (`tools/generate.py`). *yes*: it
 *emulated*: something of ours does it. *dropped*: left out, and results do not depend on it. *about*: something similar
 is done, and results may differ. *no*: the job has to be changed.
 
+What is said of parameters, objectives, algorithms, early stopping and limits is what a cloud's own tuner does: with
+`--drive` our search does that, as on `local` ([clouds.md](clouds.md)).
+
 """
 
 

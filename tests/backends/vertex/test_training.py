@@ -82,3 +82,29 @@ def test_every_machine_of_a_trial_gets_its_parameters_and_the_job_its_labels():
         "TUNEPORT_OBJECTIVE": "loss",
         "TUNEPORT_REPORT": "print",
     }
+
+
+def test_pools_of_a_box_get_the_parameters_too_and_only_what_custom_jobs_have_is_sent():
+    pools = [{"machineSpec": {"machineType": "n1-standard-4"}, "replicaCount": "1", "containerSpec": {"imageUri": "e"}}]
+    job = TuningJob.model_validate(
+        {
+            "name": "digits",
+            "study": {
+                "parameters": [{"name": "x", "kind": "float", "low": 0, "high": 1}],
+                "objectives": [{"metric": "loss", "goal": "minimize"}],
+            },
+            "trial": {"image": "gcr.io/p/t:1", "resources": {"machine": "n1-standard-4"}},
+            "native": {
+                "vertex": {
+                    "modelToUpload": {"displayName": "m"},
+                    "trialJobSpec": {"workerPoolSpecs": {"[1]": {"$is": {}}, "[2]": {"$is": pools[0]}}},
+                }
+            },
+        }
+    )
+    document = driven.preview(job, "vertex", {"project": "p"})
+    assert document.keys() == {"displayName", "labels", "jobSpec"}
+    ours, unused, boxed = document["jobSpec"]["workerPoolSpecs"]
+    assert unused == {}
+    assert boxed["containerSpec"]["args"] == ours["containerSpec"]["args"]
+    assert boxed["containerSpec"]["env"] == ours["containerSpec"]["env"]

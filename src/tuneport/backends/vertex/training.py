@@ -9,7 +9,7 @@ from tuneport.backends.protocols import JobStatus, Reading
 from tuneport.backends.vertex import forms
 from tuneport.backends.vertex.status import moment
 from tuneport.backends.vertex.trial import task
-from tuneport.engine.launch import TrialContext, spoken, token
+from tuneport.engine.launch import TrialContext, flags, plain_text, spoken, token
 from tuneport.model.results import Failure, FailureKind
 from tuneport.model.trial_spec import TrialSpec
 
@@ -17,6 +17,8 @@ Json: TypeAlias = dict[str, Any]
 
 LABEL, RUN_LABEL = "tuneport", "tuneport_run"
 """Labels that say which attempt of which trial a job is, and of which run."""
+_MEMBERS = ("encryptionSpec",)
+"""Of what jobs of the service's tuner and its pipelines have, what a custom job has as well."""
 REPORT = "TUNEPORT_REPORT"
 """Has tuneport_trial print its reports: nobody reads the file that the service's tuner would."""
 _INSUFFICIENT, _ABORTED, _INTERNAL, _UNAVAILABLE, _LATE = 8, 10, 13, 14, 4
@@ -40,10 +42,10 @@ class VertexTraining:
         """The CustomJob of a trial; what tuneport_trial must know besides its flags is in its environment."""
         spec: Json = request["trialJobSpec"]
         told = [{"name": name, "value": value} for name, value in {**spoken(trial), REPORT: "print"}.items()]
-        pools = [_with_variables(pool, told) for pool in spec["workerPoolSpecs"]]
+        pools = [_told(pool, told, flags(trial, plain_text)) for pool in spec["workerPoolSpecs"]]
         labels = {**request.get("labels", {}), LABEL: token(trial), RUN_LABEL: trial.run}
         job = {
-            **request,
+            **{member: request[member] for member in _MEMBERS if member in request},
             "displayName": token(trial),
             "labels": labels,
             "trialJobSpec": {**spec, "workerPoolSpecs": pools},
@@ -54,11 +56,15 @@ class VertexTraining:
 TRAINING = VertexTraining()
 
 
-def _with_variables(pool: Json, told: list[Json]) -> Json:
+def _told(pool: Json, variables: list[Json], parameters: list[str]) -> Json:
+    """A pool with variables, and with the parameters as its last arguments: those that a box adds have them not."""
     member = "containerSpec" if "containerSpec" in pool else "pythonPackageSpec"
-    names = {one["name"] for one in told}
+    names, args = {one["name"] for one in variables}, list(task(pool).get("args", ()))
+    if not task(pool):  # a pool that is not used
+        return pool
     others = [one for one in task(pool).get("env", ()) if one["name"] not in names]
-    return {**pool, member: {**task(pool), "env": [*others, *told]}}
+    more = [] if args[len(args) - len(parameters) :] == parameters else parameters
+    return {**pool, member: {**task(pool), "args": [*args, *more], "env": [*others, *variables]}}
 
 
 def status_of(job: Json) -> JobStatus:
