@@ -1,7 +1,8 @@
-"""What many trials cost, as ratios in one run: `python bench/scale.py [warm] [events]`.
+"""What many trials cost, as ratios in one run: `python bench/scale.py [warm] [ray] [events]`, and `profile`.
 
 warm    200 trials that each import scikit-learn and fit for 50 ms, two at a time: forked from a process that has
         imported it, against one new process each.
+ray     200 trivial trials in slots of a Ray cluster of two nodes, against processes of this machine; without start-up.
 events  10,000 simulated trials, 500 at a time, with the journal on disk: processor time of the driver per event as
         the run grows, and what it is spent on.
 """
@@ -24,7 +25,7 @@ from typing import Any
 
 from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.launch import launch
-from tuneport.backends.local.settings import LocalSettings
+from tuneport.backends.local.settings import LocalSettings, RaySettings
 from tuneport.engine.devices import Device, Pool
 from tuneport.engine.engine import Engine
 from tuneport.engine.executors.protocols import Emitted, Event, Exited
@@ -96,6 +97,28 @@ def warm(folder: Path) -> None:
     print(f"  warm workers {forked / TRIALS * 1e3:.0f} ms, learning included: {ratio:.1f} times faster (aim >= 4)")
     print(f"  overhead per trial, median {statistics.median(settled) * 1e3:.1f} ms (aim <= 15)")
     client.close()
+
+
+def on_ray(folder: Path) -> None:
+    from ray.cluster_utils import Cluster  # noqa: PLC0415 - an extra
+
+    script = folder / "trivial.py"
+    script.write_text("import sys\nprint(f'loss={float(sys.argv[1][4:])} work=0')\n")
+    here = LocalSettings(workspace=folder / "here", gpus=0)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    there = RaySettings(workspace=folder / "there", address=cluster.address)
+    spent = {}
+    for name, settings in {"process": here, "ray": there}.items():
+        client = LocalClient(settings, lambda _: launch, create=True)
+        _, result = run(client, job(script, TRIALS, PARALLEL), folder)
+        settled = result.trials[2 * PARALLEL :]  # the first ones wait for their slots to start
+        spent[name] = max(one.ended or 0 for one in settled) - min(one.started or 0 for one in settled)
+        client.close()
+    cluster.shutdown()
+    ratio = spent["ray"] / spent["process"]
+    print(f"{TRIALS} trivial trials, {PARALLEL} at a time: {spent['process'] / TRIALS * 1e3:.1f} ms each as processes,")
+    print(f"  {spent['ray'] / TRIALS * 1e3:.1f} ms each in slots of two nodes: {ratio:.2f} times that (aim <= 1.3)")
 
 
 class Simulated:
@@ -182,7 +205,7 @@ def events(folder: Path) -> None:
     client.close()
 
 
-PARTS: dict[str, Callable[[Path], None]] = {"warm": warm, "events": events}
+PARTS: dict[str, Callable[[Path], None]] = {"warm": warm, "ray": on_ray, "events": events}
 
 
 def main() -> None:
