@@ -50,7 +50,7 @@ def test_a_stranger_is_loaded(install):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("locl", "did you mean 'local'? backends here: local, modelarts, sagemaker, vertex"), ("azure", "local")],
+    [("locl", "did you mean 'local'? backends here: local, modelarts, ray, sagemaker, vertex"), ("azure", "local")],
 )
 def test_an_unknown_name(name, hint):
     with pytest.raises(BackendNotFoundError) as caught:

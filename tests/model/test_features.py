@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from tuneport.errors import JobError
 from tuneport.model.features import CATALOGUE, Feature, is_remote, used
 from tuneport.model.job import TuningJob
+from tuneport.model.study import Constraint, Plugin
 from tuneport.model.word import Word
 
 UNAVOIDABLE = {
@@ -21,11 +22,14 @@ UNAVOIDABLE = {
 """What the plainest job uses."""
 ALONE = {"schema_version", "kind"}
 """Fields that are no features: the format's number, and what tells alternatives apart (each has its own feature)."""
-WHOLE = {"inputs", "output", "warm_start", "variants"}
+WHOLE = {"inputs", "output", "warm_start", "variants", "constraints"}
 """Fields that hold words and are features themselves; of other words, the fields are."""
+AS_ONE = {Constraint, Plugin}
+"""Words that are one feature, whatever their fields say."""
 CANDIDATES = [
-    1, 2, 0.3, 3, True, "best", "sagemaker", "convex", "log", "identical", "stream", "flag", "a", "a:b", ["a"], ["--x"],
+    1, 2, 0.3, 3, 12, True, "best", "sagemaker", "convex", "log", "identical", "stream", "flag", "a", "a:b", ["a"], ["--x"],
     {"k": "v"}, {"native": {"x": 1}}, [{"name": "t", "uri": "data"}], {"uri": "out"},
+    [{"metric": "latency", "at_most": 1}],
     [{"run": "a:b"}], [{"when": {"parameter": "x", "values": ["a"]}}],
 ]  # fmt: skip
 
@@ -55,7 +59,7 @@ def optional_fields():
     seen, waiting = set(), [TuningJob]
     while waiting:
         word = waiting.pop()
-        if word in seen:
+        if word in seen or word in AS_ONE:
             continue
         seen.add(word)
         for name, info in word.model_fields.items():
