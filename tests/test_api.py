@@ -91,7 +91,7 @@ def test_nothing_is_recorded_if_anything_is_wrong() -> None:
         ),
         trial=tp.TrialSpec(
             command=["no-such-program"],
-            resources=tp.Resources(gpus=99, replicas=2),
+            resources=tp.Resources(gpus=99),
             inputs=[tp.Input(name="train", uri="nowhere")],
         ),
         budget=tp.Budget(parallel_trials=2),
@@ -102,7 +102,6 @@ def test_nothing_is_recorded_if_anything_is_wrong() -> None:
     assert {
         "/trial/command/0",
         "/trial/resources/gpus",
-        "/trial/resources/replicas",
         "/trial/inputs/0/uri",
         "/study/early_stopping",
     } <= pointers

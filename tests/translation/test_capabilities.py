@@ -99,7 +99,6 @@ def test_this_machine_says_something_about_every_feature():
         Feature.TRIAL_INPUTS_REMOTE,
         Feature.TRIAL_OUTPUT_REMOTE,
         Feature.TRIAL_PACKAGE_REMOTE,
-        Feature.RESOURCES_REPLICAS,
         Feature.WARM_START_TRANSFER,
     ],
 )
