@@ -28,6 +28,7 @@ from tuneport.model.word import Scalar
 from tuneport.search.choice import chosen
 from tuneport.search.protocols import Decision, Observation
 from tuneport.search.schedulers import make_scheduler
+from tuneport.search.schedulers.asha import rung_losses
 from tuneport.search.searchers import make_searcher
 from tuneport.search.space import Space
 
@@ -393,25 +394,12 @@ class Study:
         return Observation(trial.id, trial.parameters, losses, trial.state, excess, self._rungs(trial.measurements))
 
     def _rungs(self, measurements: Iterable[Measurement]) -> tuple[tuple[int, float], ...]:
-        """Steps and losses at the rungs that a trial reached, as the halving saw them, and at its end."""
         if self._stages is None:
             return ()
-        found: dict[int, float] = {}
-        rung, reports, best = self._stages.min_resource, 0, math.inf
-        for measurement in measurements:
-            value = measurement.metrics.get(self.spec.objective.metric)
-            if value is None:
-                continue
-            reports += 1
-            step = reports if measurement.step is None else measurement.step
-            best = min(best, self._sign * value)
-            last = step, best if self.spec.measurement == "best" else self._sign * value
-            while rung <= step:
-                found[rung] = last[1]
-                rung *= self._stages.reduction_factor
-        if reports:
-            found[last[0]] = last[1]
-        return tuple((step, loss) for step, loss in sorted(found.items()) if math.isfinite(loss))
+        values = [(one.step, one.metrics.get(self.spec.objective.metric)) for one in measurements]
+        losses = [(step, self._sign * value) for step, value in values if value is not None]
+        reports = [(count if step is None else step, loss) for count, (step, loss) in enumerate(losses, 1)]
+        return rung_losses(reports, self._stages, best=self.spec.measurement == "best")
 
     def _known(self, trial: Trial | int) -> _Progress:
         number = trial.id if isinstance(trial, Trial) else trial

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections import defaultdict
+from collections.abc import Iterable
 
 from tuneport.model.results import TrialState
+from tuneport.model.study import Asha
 from tuneport.search.protocols import Decision
 
 
@@ -55,3 +57,23 @@ class AshaScheduler:
     def _goes_on(self, losses: list[float], loss: float) -> bool:
         insort(losses, loss)
         return loss <= losses[max(len(losses) // self._factor, 1) - 1]
+
+
+def rung_losses(reports: Iterable[tuple[int, float]], rule: Asha, *, best: bool) -> tuple[tuple[int, float], ...]:
+    """Steps and losses at the rungs that a trial reached, as it landed on them, and at its end; finite ones.
+
+    Args:
+        reports: steps, ascending, and losses.
+        rule: says where the rungs are.
+        best: whether a loss counts as the best so far.
+    """
+    found: dict[int, float] = {}
+    rung, least, step, counts = rule.min_resource, math.inf, 0, math.inf
+    for step, loss in reports:
+        least = min(least, loss)
+        counts = least if best else loss
+        while rung <= step:
+            found[rung] = counts
+            rung *= rule.reduction_factor
+    found[step] = counts
+    return tuple((at, loss) for at, loss in sorted(found.items()) if math.isfinite(loss))
