@@ -164,7 +164,7 @@ def room(module: str) -> tuple[str, str]:
     if not parts or parts[0] == "__main__":
         return "cli" if parts else "tuneport", ""
     if parts[0] == "backends" and len(parts) > 1 and parts[1] not in {"protocols", "registry", "retries"}:
-        return "client" if parts[2:3] in (["client"], ["jobs"]) else "backend", parts[1]
+        return "client" if parts[2:3] in (["client"], ["jobs"], ["gapic"]) else "backend", parts[1]
     dotted = ".".join(parts[:2])
     return dotted if dotted in MAY_CALL_ON else parts[0], ""
 

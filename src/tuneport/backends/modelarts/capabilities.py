@@ -270,8 +270,12 @@ CAPABILITIES = Capabilities(
         F.TRIAL_ENCRYPTION_DISK_KEY: unsupported(_NO_WORD, instead="leave it out", evidence="spec has no field for it"),
         F.TRIAL_METRIC_REPORTS: exact("found as tuneport_trial prints them", evidence="reward_attrs[].regex"),
         F.TRIAL_METRIC_PATTERNS: exact("of objectives", evidence="reward_attrs[].regex"),
-        F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
-        F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
+        F.TRIAL_WARM_WORKERS: dropped(
+            "the service starts each trial on a machine of its own", evidence="training jobs have no field for it"
+        ),
+        F.TRIAL_PRELOAD: dropped(
+            "each trial imports its modules itself", evidence="training jobs have no field for it"
+        ),
         F.RESOURCES_GPUS: exact(f"{_FLAVOR}; {_SHARED}", evidence="spec.resource.flavor_id"),
         F.RESOURCES_GPU_SHARE: approximated(_SHARED, evidence="spec.resource.flavor_id"),
         F.RESOURCES_GPU_TYPE: exact(_FLAVOR, evidence="spec.resource.flavor_id"),

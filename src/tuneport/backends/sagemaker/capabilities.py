@@ -239,8 +239,10 @@ SUPPORTS: Mapping[Feature, Support] = {
         "tuneport_trial", "it prints lines that metric definitions find", evidence="MetricDefinitions"
     ),
     F.TRIAL_METRIC_PATTERNS: exact(evidence="MetricDefinitions"),
-    F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
-    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
+    F.TRIAL_WARM_WORKERS: dropped(
+        "the service starts each trial on a machine of its own", evidence="CreateTrainingJob has no field for it"
+    ),
+    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself", evidence="CreateTrainingJob has no field for it"),
     F.RESOURCES_GPUS: exact(_MACHINE, evidence="InstanceType"),
     F.RESOURCES_GPU_SHARE: approximated("a training job has its machine for itself", evidence="InstanceType"),
     F.RESOURCES_GPU_TYPE: exact(_MACHINE, evidence="InstanceType"),

@@ -258,8 +258,10 @@ _PROGRAM: Mapping[Feature, Support] = {
 }
 
 _REST: Mapping[Feature, Support] = {
-    F.TRIAL_WARM_WORKERS: dropped("the service starts each trial in a machine of its own"),
-    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself"),
+    F.TRIAL_WARM_WORKERS: dropped(
+        "the service starts each trial on a machine of its own", evidence="CustomJobSpec has no field for it"
+    ),
+    F.TRIAL_PRELOAD: dropped("each trial imports its modules itself", evidence="CustomJobSpec has no field for it"),
     F.RESOURCES_GPUS: exact(evidence="MachineSpec.acceleratorCount"),
     F.RESOURCES_GPU_SHARE: approximated("trials get whole GPUs", evidence="MachineSpec.acceleratorCount: int32"),
     F.RESOURCES_GPU_TYPE: exact(evidence="MachineSpec.acceleratorType"),

@@ -10,8 +10,8 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeAlias
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote, unquote
 
 from tuneport.backends import retries
 from tuneport.backends.protocols import Finding, JobRef
@@ -28,6 +28,9 @@ from tuneport.errors import (
 )
 from tuneport.model.word import pointer
 
+if TYPE_CHECKING:
+    from tuneport.backends.vertex.gapic import Gapic
+
 Json: TypeAlias = dict[str, Any]
 
 LABEL = "tuneport"
@@ -36,7 +39,7 @@ TUNING_JOBS, CUSTOM_JOBS, PIPELINES = "hyperparameterTuningJobs", "customJobs", 
 _KINDS = (("trainingTaskDefinition", PIPELINES), ("studySpec", TUNING_JOBS), ("jobSpec", CUSTOM_JOBS))
 """By which member a document is known, and where it goes."""
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_TIMEOUT = (10.0, 60.0)
+TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to wait for an answer."""
 _POLL = 1.0
 """Seconds between looks at an operation that is under way."""
@@ -76,7 +79,12 @@ def connect(settings: VertexSettings, endpoint: str | None = None) -> VertexClie
     service = (place or f"https://{settings.region}-aiplatform.{universe}").rstrip("/")
     logging = service if service.startswith("http://") else f"https://logging.{universe}"
     session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-    return VertexClient(session, settings.project or project, settings.region, service, logging)
+    gapic = None
+    if settings.transport == "grpc":
+        from tuneport.backends.vertex.gapic import Gapic  # noqa: PLC0415 - takes some seconds
+
+        gapic = Gapic(None if service.startswith("http://") else credentials, service.partition("://")[2])
+    return VertexClient(session, settings.project or project, settings.region, service, logging, gapic)
 
 
 class VertexClient:
@@ -91,14 +99,18 @@ class VertexClient:
         region: likewise.
         service: URL of the service.
         logging: URL of Cloud Logging.
+        gapic: makes the calls of the service, if they are not to go through the session.
     """
 
-    def __init__(self, session: Any, project: str | None, region: str, service: str, logging: str) -> None:
+    def __init__(
+        self, session: Any, project: str | None, region: str, service: str, logging: str, gapic: Gapic | None = None
+    ) -> None:
         self._session = session
         self._project = project
         self._region = region
         self._service = f"{service}/v1"
         self._logging = f"{logging}/v2"
+        self._gapic = gapic
 
     def submit(self, payload: Json, token: str, *, again: bool = False) -> JobRef:
         """Start a job, once; its label says the token."""
@@ -157,7 +169,7 @@ class VertexClient:
             time.sleep(_POLL)
             operation = self._get(operation["name"])
         if error := operation.get("error"):
-            raise _refusal(_CODES.get(error.get("code", 2), "UNKNOWN"), error)
+            raise refusal(_CODES.get(error.get("code", 2), "UNKNOWN"), error)
 
     def logs(self, ref: JobRef, trial: str) -> Iterator[str]:
         """What a trial wrote, as Cloud Logging has it."""
@@ -264,8 +276,10 @@ class VertexClient:
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
         from requests.exceptions import HTTPError  # noqa: PLC0415
 
+        if self._gapic is not None and url.startswith(f"{self._service}/"):
+            return self._gapic.call(method, unquote(url.removeprefix(f"{self._service}/")), body, query)
         try:
-            reply = self._session.request(method, url, json=body, params=query, timeout=_TIMEOUT)
+            reply = self._session.request(method, url, json=body, params=query, timeout=TIMEOUT)
             reply.raise_for_status()
             said = reply.json() if reply.content else {}
         except HTTPError as error:
@@ -356,7 +370,7 @@ STATUSES: Mapping[str, type[BackendError]] = {
 }
 """google.rpc.Code to our errors, in the order of the codes from 1."""
 _CODES = dict(enumerate(STATUSES, start=1))
-_HTTP = {
+HTTP_STATUSES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
@@ -381,11 +395,11 @@ def _of_status(reply: Any) -> BackendError:
     except (ValueError, LookupError, TypeError, AttributeError):
         error, status = {"message": reply.text[:300] or reply.reason}, None
     if status not in STATUSES:
-        status = _HTTP.get(reply.status_code, "INVALID_ARGUMENT" if reply.status_code < 500 else "UNAVAILABLE")
-    return _refusal(status, error)
+        status = HTTP_STATUSES.get(reply.status_code, "INVALID_ARGUMENT" if reply.status_code < 500 else "UNAVAILABLE")
+    return refusal(status, error)
 
 
-def _refusal(status: str, error: Json) -> BackendError:
+def refusal(status: str, error: Json) -> BackendError:
     """What the service has against a call, in our words."""
     message = " ".join(str(error.get("message", "")).split()) or "no reason is given"
     kind = STATUSES[status]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tuneport.model.word import Str, Word
 
@@ -43,6 +43,8 @@ class VertexSettings(Word):
     """Id of a persistent resource."""
     tensorboard: Str | None = None
     """TensorBoard instance: projects/P/locations/R/tensorboards/ID."""
+    transport: Literal["rest", "grpc"] = "rest"
+    """How calls travel: `rest`, in Google's own session, loads quickly; `grpc`: by google-cloud-aiplatform's clients."""
     endpoint: Str | None = None
     """Where the service is, such as https://europe-west4-aiplatform.googleapis.com; None: where its region has it.
 
