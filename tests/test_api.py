@@ -348,3 +348,15 @@ def test_a_stop_right_after_submit_is_not_lost() -> None:
         assert run.wait(timeout=30).state is tp.RunState.STOPPED
         time.sleep(1.0)
         assert run.state is tp.RunState.STOPPED
+
+
+def test_the_address_of_a_ray_cluster_is_a_backend():
+    with pytest.raises(errors.BackendError, match="nothing answers at ray://127.0.0.1:9"):
+        api.check(job(), on="ray://127.0.0.1:9")
+
+
+def test_a_searcher_that_nobody_offers_is_told_before_anything_is_made():
+    asked = job()
+    (problem,) = api.check(asked.changed(study=asked.study.changed(algorithm=tp.Plugin(name="nimbus"))), on="local")
+    assert problem.pointer == "/study/algorithm"
+    assert "nimbus" in problem.message

@@ -98,7 +98,7 @@ def test_every_problem_at_once_with_its_origin(project):
     assert found["/local/gpus"] == ("must be a number, not 'many'", "TUNEPORT_LOCAL__GPUS")
     assert found["/local/contract"][1] == "argument"
     assert found["/jupyter"] == (
-        "unknown setting 'jupyter'; known here: on, map, prices, workspace, local, modelarts, sagemaker, vertex",
+        "unknown setting 'jupyter'; known here: on, map, prices, workspace, local, modelarts, ray, sagemaker, vertex",
         f"{file}:6:1",
     )
     assert found["/workspce"] == ("unknown setting 'workspce'; did you mean 'workspace'?", "TUNEPORT_WORKSPCE")

@@ -55,7 +55,7 @@ def check(
         BackendNotFoundError: there is no such backend.
     """
     _check_kind(job)
-    name = on or load_config().on
+    name, settings = _meant(on, settings)
     if _is_driven(name, drive=drive):
         from tuneport import driven  # noqa: PLC0415 - loads the engine, which clouds do not need
 
@@ -73,6 +73,12 @@ def _refusals(job: TuningJob, name: str, settings: Mapping[str, Any] | None, bas
         others = translating.refusals(job, name, settings=settings)
         return [*error.problems, *(one for one in others if one.pointer != "/trial/package")]
     return translating.refusals(placed, name, settings=settings)
+
+
+def _meant(on: str | None, settings: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any] | None]:
+    """The backend, and its settings; the address of a Ray cluster says both."""
+    name = on or load_config().on
+    return ("ray", {**(settings or {}), "address": name}) if name.startswith("ray://") else (name, settings)
 
 
 def _check_kind(job: object) -> None:
@@ -130,7 +136,7 @@ def submit(
         BackendError: the service refuses it, or cannot be reached.
     """
     _check_kind(job)
-    name = on or load_config().on
+    name, settings = _meant(on, settings)
     if _is_driven(name, drive=drive):
         client, made = _create_driven(job, name, settings, base, Fidelity(tolerate), parallel, history, workspace)
     elif translating.has_documents(registry.load(name)):
@@ -255,7 +261,7 @@ def run(
         KeyboardInterrupt: interrupted; the run is recorded and `resume` goes on with it, or a service does anyway.
     """
     _check_kind(job)
-    name = on or load_config().on
+    name, settings = _meant(on, settings)
     if _is_driven(name, drive=drive):
         client, made = _create_driven(job, name, settings, base, Fidelity(tolerate), parallel, (), workspace)
     elif translating.has_documents(registry.load(name)):

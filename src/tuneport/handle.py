@@ -95,6 +95,11 @@ class Run:
         return self.result.best
 
     @property
+    def pareto(self) -> tuple[Trial, ...]:
+        """The trials that no other beats in one objective without losing in another; see `StudyResult.pareto`."""
+        return self.result.pareto
+
+    @property
     def folder(self) -> Path | None:
         """Where its trials keep their files; None if that is not on this machine."""
         return self._client.folder(self._name)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tuneport.backends import registry
-from tuneport.backends.local.settings import LocalSettings
+from tuneport.backends.local.settings import LocalSettings, RaySettings
 from tuneport.config import load as load_config
 from tuneport.engine.launch import LaunchContract
-from tuneport.errors import BackendNotFoundError, JobError, Problem
+from tuneport.errors import BackendNotFoundError, JobError, Problem, TuneportError
 from tuneport.handle import LOCAL
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.results import Trial
-from tuneport.model.trial_spec import TrialSpec
+from tuneport.model.study import CmaEs, Plugin
+from tuneport.model.trial_spec import Resources, TrialSpec
 from tuneport.translation.capabilities import screen
 
 if TYPE_CHECKING:
@@ -87,7 +89,8 @@ def problems(job: TuningJob | Mapping[str, Any], on: str, chosen: LocalSettings,
     if isinstance(job, TuningJob):
         lacking = screen(job, registry.load(on).capabilities)
         priced = load_config().prices.problems(job.budget, LOCAL, job.trial)
-        return [*lacking, *_machine_problems(job.trial, job.budget, chosen, base), *priced]
+        machine = _machine_problems(job.trial, job.budget, chosen, base)
+        return [*lacking, *machine, *priced, *_search_problems(job)]
     try:
         return problems(TuningJob.model_validate(dict(job)), on, chosen, base)
     except JobError as error:
@@ -108,7 +111,25 @@ def _machine_problems(
     from tuneport.engine.devices import discover  # noqa: PLC0415 - what clouds do not need
     from tuneport.engine.preflight import local_problems  # noqa: PLC0415
 
-    yield from local_problems(trial, budget, base or Path.cwd(), discover(chosen.gpus))
+    address = (chosen.address or os.environ.get("RAY_ADDRESS")) if isinstance(chosen, RaySettings) else None
+    if address is None or trial is None:
+        yield from local_problems(trial, budget, base or Path.cwd(), discover(chosen.gpus))
+        return
+    from tuneport.engine.executors.ray import cluster_problems  # noqa: PLC0415
+
+    yield from local_problems(trial.changed(resources=Resources()), budget, base or Path.cwd(), ())
+    yield from cluster_problems(trial.resources, address)
+
+
+def _search_problems(job: TuningJob) -> Iterator[Problem]:
+    """What a searcher that is made of other packages does not find."""
+    if isinstance(job.study.algorithm, (CmaEs, Plugin)):
+        from tuneport.search.study import Study  # noqa: PLC0415 - loads numpy
+
+        try:
+            Study(job.study, seed=0, budget=job.budget)
+        except TuneportError as error:
+            yield Problem("/study/algorithm", error.message, error.hint)
 
 
 def create(

@@ -114,14 +114,17 @@ LAZY_LIBRARIES = {
     "boto3": {"client"},
     "botocore": {"client"},
     "google": {"client", "emulators"},
-    "grpc": {"emulators"},
+    "grpc": {"client", "emulators"},
     "moto": {"emulators"},
     "requests": {"client"},
     "huaweicloudsdkcore": {"client"},
     "huaweicloudsdkmodelarts": {"client"},
 }
 """Likewise, and only inside functions."""
-STANDARD_LIBRARY_ALONE = {"tuneport_trial", "tuneport.engine.executors.keeper"}
+STANDARD_LIBRARY_ALONE = {
+    "tuneport_trial", "tuneport.engine.executors.keeper", "tuneport.engine.executors.warm",
+    "tuneport.engine.executors.replicas",
+}  # fmt: skip
 VAGUE = {"util", "utils", "helper", "helpers", "common", "base", "misc", "core", "shared"}
 NOT_OURS = {"tuneport.cli.templates.train"}
 """What users get as a beginning of their own code."""

@@ -1,5 +1,6 @@
 """runs, status, follow, trials, best, logs, stop, delete."""
 
+import re
 import json
 
 import pytest
@@ -48,10 +49,11 @@ def test_runs_of_clouds_are_listed_beside_local_ones_as_they_were_last_seen(desk
 
 
 def test_status(desk, finished):
-    headline, times, tally, best, _, folder = desk("status", finished).out.splitlines()
+    headline, times, tally, searched, best, _, folder = desk("status", finished).out.splitlines()
     assert headline == f"{finished}: succeeded, all trials have ended"
     assert times.startswith("made 20")
     assert tally == "4 trials: 4 succeeded"
+    assert re.fullmatch(r"searched by \w+ of tuneport [\w.]+", searched)
     assert best.startswith("best: trial ")
     assert folder == f"kept in {desk.folder}/.tuneport/runs/{finished.removeprefix('local:')}"
 

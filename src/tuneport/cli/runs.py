@@ -57,7 +57,7 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
     Example: tuneport status digits-7f3a
     """
     from tuneport import migration
-    from tuneport.cli.words import best_text, chain, headline, moment, spent, tally
+    from tuneport.cli.words import best_text, chain, headline, moment, searched, spent, tally
 
     handle = _attach(ref, workspace)
     result = handle.result
@@ -72,6 +72,7 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
                     headline(result),
                     times,
                     tally(result),
+                    *searched(result),
                     *spent(result),
                     *chain(record),
                     best_text(record),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneport.model.results import RunReason, RunState, StudyResult, Trial, TrialState, usable
+from tuneport.model.results import RunReason, RunState, Search, StudyResult, Trial, TrialState, usable
 from tuneport.model.study import Objective
 
 SHOWN = 10
@@ -135,6 +135,18 @@ def headline(result: StudyResult) -> str:
     state, message = result.state.value, result.message
     said = message if message.startswith(state) else ", ".join(filter(None, (state, message)))
     return f"{result.ref}: {said}"
+
+
+def searched(result: StudyResult) -> list[str]:
+    """By what a run was searched, and what else there is to know of how it ran."""
+    found = [] if result.search is None else [_search(result.search)]
+    front = len(result.pareto) if len(result.objectives) > 1 else 0
+    return [*found, *([f"{front} trials that none beats in every objective"] if front else []), *result.notes]
+
+
+def _search(search: Search) -> str:
+    chosen = f", chosen by auto: {search.reason}" if search.reason else ""
+    return f"searched by {search.algorithm.kind} of {search.version}{chosen}"
 
 
 def chain(result: StudyResult) -> list[str]:

@@ -50,7 +50,8 @@ def suited(study: StudySpec, space: Space, budget: Budget) -> tuple[Algorithm, s
     if trials is not None and trials > _MANY:
         return Tpe(), f"with {trials} trials, a cheap suggestion is worth more than a careful one"
     several = len(study.objectives) > 1 or study.constraints
-    what = "several objectives or constraints" if several else f"{len(space)} parameters"
+    count = "1 parameter" if len(space) == 1 else f"{len(space)} parameters"
+    what = "several objectives or constraints" if several else count
     amount = "any number of" if trials is None else str(trials)
     return Bayesian(), f"for {what} and {amount} trials, a model of all results finds most per trial"
 

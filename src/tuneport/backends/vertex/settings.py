@@ -44,7 +44,7 @@ class VertexSettings(Word):
     tensorboard: Str | None = None
     """TensorBoard instance: projects/P/locations/R/tensorboards/ID."""
     transport: Literal["rest", "grpc"] = "rest"
-    """How calls travel: `rest`, in Google's own session, loads quickly; `grpc`: by google-cloud-aiplatform's clients."""
+    """How calls travel: `rest`, in Google's session, loads quickly; `grpc`: by google-cloud-aiplatform's clients."""
     endpoint: Str | None = None
     """Where the service is, such as https://europe-west4-aiplatform.googleapis.com; None: where its region has it.
 
