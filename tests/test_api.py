@@ -351,7 +351,7 @@ def test_a_stop_right_after_submit_is_not_lost() -> None:
 
 
 def test_the_address_of_a_ray_cluster_is_a_backend():
-    with pytest.raises(errors.BackendError, match="nothing answers at ray://127.0.0.1:9"):
+    with pytest.raises(errors.BackendError, match=r"nothing answers at ray://127.0.0.1:9"):
         api.check(job(), on="ray://127.0.0.1:9")
 
 

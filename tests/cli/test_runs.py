@@ -1,7 +1,7 @@
 """runs, status, follow, trials, best, logs, stop, delete."""
 
-import re
 import json
+import re
 
 import pytest
 
