@@ -54,9 +54,12 @@ _LIMITS = {
     "float": ("minimum", "maximum"),
 }
 _SEPARATORS = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_CLASSES = {r"\d": "0-9", r"\w": "a-zA-Z0-9_", r"\p{L}": r"\w", r"\p{N}": "", r"\p{Z}": _SEPARATORS}
+_CLASSES = {
+    r"\d": "0-9", r"\w": "a-zA-Z0-9_", r"\p{Alnum}": "a-zA-Z0-9",
+    r"\p{L}": r"\w", r"\p{N}": "", r"\p{Z}": _SEPARATORS,
+}  # fmt: skip
 """Java's classes by Python's; Python's `\\w` is letters, numbers and "_", which stands beside them where they occur."""
-_CLASS = re.compile(r"\\p\{\w\}|\\.|[\[\]]", re.DOTALL)
+_CLASS = re.compile(r"\\p\{\w+\}|\\.|[\[\]]", re.DOTALL)
 
 
 def sagemaker() -> Json:

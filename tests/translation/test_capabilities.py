@@ -94,12 +94,10 @@ def test_this_machine_says_something_about_every_feature():
     "feature",
     [
         Feature.EARLY_STOPPING_CURVE,
-        Feature.BUDGET_MAX_COST,
         Feature.TRIAL_IMAGE,
         Feature.TRIAL_INPUTS_REMOTE,
         Feature.TRIAL_OUTPUT_REMOTE,
         Feature.TRIAL_PACKAGE_REMOTE,
-        Feature.WARM_START_TRANSFER,
     ],
 )
 def test_what_this_machine_cannot_do_comes_with_a_way_out(feature):
