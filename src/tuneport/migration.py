@@ -337,13 +337,14 @@ def _told(fidelity: Fidelity, used: Fit, by: str | None, note: str = "") -> Fiel
 def _not_native(job: TuningJob, result: StudyResult, house: House) -> str | None:
     """Why a service cannot learn from a run by itself; None if it can.
 
-    The rules are those of SageMaker's page "Run a Warm Start Hyperparameter Tuning Job".
+    The rules are those of SageMaker's page "Run a Warm Start Hyperparameter Tuning Job". That both are in one account
+    is not looked at: what is asked of the run is asked with the credentials that the new job is submitted with.
     """
     backend, _, name = result.ref.partition(":")
     if backend != house.name or backend != _LEARNS:
         return f"{house.name} cannot be told of trials elsewhere"
-    region = getattr(translating.settings_of(translating.cloud(backend), house.settings), "region", None)
-    if name.partition("/")[0] != region:
+    chosen = translating.settings_of(translating.cloud(backend), house.settings)
+    if name.partition("/")[0] != getattr(chosen, "region", None):
         return "a job learns only from those of its own region"
     if not result.state.ended:
         return "a job learns only from those that have ended"

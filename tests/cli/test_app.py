@@ -23,6 +23,7 @@ VERBS = [
     "follow",
     "trials",
     "best",
+    "report",
     "logs",
     "stop",
     "delete",

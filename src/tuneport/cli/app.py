@@ -49,6 +49,7 @@ for verb in (
     runs.follow,
     runs.trials,
     runs.best,
+    runs.report,
     runs.logs,
     runs.stop,
     runs.delete,

@@ -1,4 +1,4 @@
-"""Verbs about runs that are there: runs, status, follow, trials, best, logs, stop, delete."""
+"""Verbs about runs that are there: runs, status, follow, trials, best, report, logs, stop, delete."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuneport.cli.options import Json, Quiet, Ref, Workspace
+from tuneport.cli.options import Json, Out, Quiet, Ref, Workspace
 from tuneport.cli.output import note, plain, say, say_json
 
 if TYPE_CHECKING:
@@ -176,6 +176,30 @@ def best(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> int:
     else:
         say(best_text(result))
     return 0
+
+
+def report(ref: Ref, workspace: Workspace = None, output: Out = None, as_json: Json = False) -> None:
+    """Make a page of a run: what it found, took and cost.
+
+    The page is HTML that needs nothing else. Trials of the runs that this one goes on with are in it as well.
+
+    Example: tuneport report digits-7f3a -o digits.html
+    """
+    from tuneport import config, migration
+    from tuneport.files import write_text
+    from tuneport.insight.report import page
+
+    result = migration.whole(_attach(ref, workspace).result, workspace=workspace)
+    prices = config.load().prices
+    if as_json:
+        say_json(plain(result))
+        return
+    text = page(result, price=f"{prices.currency}, by {prices}")
+    if output is None:
+        say(text.rstrip())
+    else:
+        write_text(text, output)
+        note(f"written to {output}")
 
 
 def logs(

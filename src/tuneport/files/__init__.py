@@ -12,7 +12,7 @@ from tuneport.files import json_text, toml_text, yaml_text
 from tuneport.files.document import Document, syntax_error
 from tuneport.model.job import TuningJob
 
-__all__ = ["Document", "job_data", "read_document", "read_job", "write_document", "write_job"]
+__all__ = ["Document", "job_data", "read_document", "read_job", "write_document", "write_job", "write_text"]
 
 
 class _Format(NamedTuple):
@@ -93,12 +93,21 @@ def write_document(data: Mapping[str, Any], path: str | Path | None = None) -> s
     return _written(_format(path or "document.json").write(data), path)
 
 
+def write_text(text: str, path: str | Path) -> None:
+    """Write a file.
+
+    Raises:
+        JobError: it cannot be written.
+    """
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise JobError(f"{path} cannot be written: {error.strerror}") from error
+
+
 def _written(text: str, path: str | Path | None) -> str:
     if path is not None:
-        try:
-            Path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise JobError(f"{path} cannot be written: {error.strerror}") from error
+        write_text(text, path)
     return text
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneport.errors import JobError, MissingExtraError
+from tuneport.files import write_text
 from tuneport.files.document import Place, syntax_error
 from tuneport.model.history import History
 from tuneport.model.results import Trial, TrialState
@@ -74,10 +75,7 @@ def write_history(history: History, path: str | Path | None = None) -> str:
     lines = [json.dumps(head, ensure_ascii=False), *(trial.model_dump_json() for trial in history.trials)]
     text = "".join(f"{line}\n" for line in lines)
     if path is not None:
-        try:
-            Path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise JobError(f"{path} cannot be written: {error.strerror}") from error
+        write_text(text, path)
     return text
 
 
