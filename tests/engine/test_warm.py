@@ -156,10 +156,18 @@ child = subprocess.Popen(["sleep", "60"], start_new_session=True)
 print(f"loss={child.pid}")
 """
     (trial,) = run(warm_job(script, budget={"max_trials": 1})).trials
-    end = time.monotonic() + 5
-    while Path(f"/proc/{int(trial.metrics['loss'])}/cmdline").exists():
+    end = time.monotonic() + 20
+    while runs(int(trial.metrics["loss"])):
         assert time.monotonic() < end, "it outlived its trial"
         time.sleep(0.05)
+
+
+def runs(process: int) -> bool:
+    """Whether a process runs; one that has ended has no command line any more, even before anybody asks how."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes() != b""
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.parametrize(

@@ -523,6 +523,7 @@ class Keeper:
             trial = parent.begun.pop(news["key"])
             if trial.key in self.trials:
                 self.conclude(trial, news["code"])
+            self.kill_strays()  # they have come to us, for it was not we that buried the trial
 
     def give_up(self, parent: Parent, reason: str) -> None:
         """Start trials of this kind as processes of their own from now on."""
