@@ -34,6 +34,7 @@ setup(name="tuneport-code", version="0.0.0", py_modules={modules!r}, packages=fi
       package_data={{"": ["*"]}})
 """
 _FOLDER = "tuneport-code"
+_TRIAL_FILE = "tuneport_trial.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,27 @@ def packed(job: TuningJob, on: str, *, settings: Mapping[str, Any] | None = None
     package = uploads[0].uri if kind != "folder" else f"{place}/code"
     trial = job.trial.changed(package=package)
     return Packed(job.changed(trial=_as_module(trial) if kind == "distribution" else trial), uploads)
+
+
+def relying(
+    job: TuningJob, on: str, *, settings: Mapping[str, Any] | None = None, base: Path | None = None
+) -> list[str]:
+    """The fields of a job whose meaning there is up to tuneport_trial, which the trainer must have.
+
+    Args:
+        job: the job.
+        on: the cloud.
+        settings: of it, over the configured ones.
+        base: directory that a relative package means; None: the current one.
+
+    Returns:
+        JSON pointers; none if the package that goes along has the file.
+    """
+    folder = package_directory(job.trial, str(base or Path.cwd()))
+    if folder is not None and (Path(folder) / _TRIAL_FILE).is_file():
+        return []
+    report = translating.to_submit(job, on, settings=settings).report
+    return [field.pointer for field in report.fields if field.by == _TRIAL_FILE.removesuffix(".py")]
 
 
 def upload(uploads: Sequence[Upload], settings: Word) -> None:

@@ -11,7 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 import tuneport as tp
 from tuneport import api, packaging, translating
 from tuneport.errors import BackendError, JobError
-from tuneport.packaging import packed, upload
+from tuneport.packaging import packed, relying, upload
 
 SETTINGS = {
     "vertex": {"image": "gcr.io/t/base:1", "output": "gs://store/out/", "machine": "n1-standard-4"},
@@ -181,3 +181,11 @@ def test_too_much_is_no_code(code, tmp_path, monkeypatch):
 def test_what_is_packed_already_stays(tmp_path, package):
     asked = job(package=package, command=None, module="train")
     assert packed(asked, "vertex", settings=SETTINGS["vertex"], base=tmp_path) == (asked, ())
+
+
+def test_what_is_up_to_the_trainer_is_told_unless_the_code_has_it(code, tmp_path):
+    stepped = job().changed(study=job().study.changed(parameters=[tp.Float("x", 0, 1, step=0.25)]))
+    said = relying(stepped, "sagemaker", settings=SETTINGS["sagemaker"], base=tmp_path)
+    assert any(one.startswith("/study/parameters/0") for one in said)
+    (code / "tuneport_trial.py").touch()
+    assert relying(stepped, "sagemaker", settings=SETTINGS["sagemaker"], base=tmp_path) == []

@@ -216,8 +216,19 @@ def submit(
         say_json(plain(started.result))
     else:
         say(started.ref)
+        _warn(checked, started.ref, given, base)
         note(f"see how it goes: tuneport follow {started.ref}{_elsewhere(workspace)}")
     return 0
+
+
+def _warn(job: TuningJob, ref: str, settings: dict[str, Any], base: Path) -> None:
+    """Say what of a job that a cloud has now is up to the trainer."""
+    from tuneport.packaging import relying
+
+    cloud = ref.partition(":")[0]
+    if cloud != "local" and (fields := relying(job, cloud, settings=settings, base=base)):
+        shown = ", ".join(fields[:5]) + (", …" if len(fields) > 5 else "")
+        note(f"the trainer must have tuneport_trial.py (tuneport vendor DIR), which is relied on for {shown}")
 
 
 def _show(
