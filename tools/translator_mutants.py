@@ -17,6 +17,7 @@ import copy
 import importlib
 import io
 import pkgutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ NO_WITNESSES = {"backend", "client", "conformance", "jobs", "launch", "training"
 """Tests of a backend that are about something else, or that are the claims themselves."""
 TOGETHER = 40
 """Combinations of features that are tried."""
+CLAIM_SECONDS, TESTS_SECONDS = 20.0, 300.0
+"""Processor time of one claim, and of all tests of a cloud, when nothing is wrong: a fraction of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +156,27 @@ def claims(suite: Conformance) -> list[Callable[[], None]]:
 
 def fails(test: Callable[[], None]) -> bool:
     try:
-        test()
+        with within(CLAIM_SECONDS):
+            test()
     except Exception:  # noqa: BLE001 - whatever happens, somebody has noticed
         return True
     return False
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Have what takes more processor time than that fail: some mutants never come to an end."""
+
+    def endless(*_: object) -> None:
+        raise TimeoutError("it does not come to an end")
+
+    before = signal.signal(signal.SIGPROF, endless)
+    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def survivors(suite: Conformance, only: str | None, every: int) -> Iterator[tuple[Mutant, bool]]:
@@ -192,7 +212,8 @@ def own_tests_fail(backend: str) -> bool:
     folder = Path(__file__).parents[1] / "tests" / "backends" / backend
     files = [str(one) for one in sorted(folder.glob("test_*.py")) if one.stem.removeprefix("test_") not in NO_WITNESSES]
     options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with quiet[0], quiet[1], within(TESTS_SECONDS):
         return pytest.main([*options, *files]) != pytest.ExitCode.OK
 
 
