@@ -63,6 +63,7 @@ MAY_CALL_ON = {
         "exchange",
         "remote",
         "translating",
+        "packaging",
         "handle",
         "driven",
         "api",
