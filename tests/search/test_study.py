@@ -1,5 +1,6 @@
 """A study is what its events say."""
 
+import gc
 import math
 import time
 
@@ -259,6 +260,20 @@ def test_an_exhausted_space_says_so():
         ours.propose()
 
 
+def least_time(job, events):
+    """Processor time of a replay, of which others, and the rest of this process, have the least share."""
+    spent = []
+    gc.disable()
+    try:
+        for _ in range(5):
+            start = time.process_time()
+            Study.replay(job, events, seed=0)
+            spent.append(time.process_time() - start)
+    finally:
+        gc.enable()
+    return min(spent)
+
+
 def test_ten_thousand_trials_are_replayed_in_linear_time():
     job = spec(X)
     measurement = Measurement.model_construct(metrics={"loss": 1.0}, step=None, elapsed=None)
@@ -267,10 +282,7 @@ def test_ten_thousand_trials_are_replayed_in_linear_time():
         events.append(Asked(number, {"x": number / 10_000, "n": 1}))
         events += [Reported(number, measurement)] * 2
         events.append(Ended(number, TrialState.SUCCEEDED, measurement))
-    spent = []
-    for part in (events[: len(events) // 8], events):
-        start = time.process_time()
-        ours = Study.replay(job, part, seed=0)
-        spent.append(time.process_time() - start)
-    assert spent[1] < 8 * 4 * spent[0]  # with the square of their number it would be 64 times as long
+    short, long = (least_time(job, part) for part in (events[: len(events) // 8], events))
+    assert long < 8 * 4 * short  # with the square of their number it would be 64 times as long
+    ours = Study.replay(job, events, seed=0)
     assert ours.finished == 10_000
