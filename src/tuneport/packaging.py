@@ -232,8 +232,7 @@ def _as_module(trial: TrialSpec) -> TrialSpec:
     """The trial with its script as a module, since an installed package has no scripts."""
     if trial.command is None or len(trial.command) < 2 or trial.command[0] not in PYTHON:
         return trial
-    program, script, *args = trial.command
-    del program
+    _, script, *args = trial.command
     if not script.endswith(".py"):
         return trial
     module = posixpath.normpath(script).removesuffix(".py").replace("/", ".")

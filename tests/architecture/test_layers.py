@@ -31,8 +31,10 @@ MAY_CALL_ON = {
     "backends.protocols": {*WORDS, "translation", "engine.launch"},
     "backends.registry": {*WORDS, "backends.protocols"},
     "backends.retries": {*WORDS, "backends.protocols"},
+    "backends.polling": {*WORDS, "backends.protocols"},
     "backend": PURE_BACKEND,  # every file of a backend but its client
-    "client": {*PURE_BACKEND, "backend", "backends.retries", "engine"},  # what acts: a backend's client and its jobs
+    # What acts: a backend's client and its jobs.
+    "client": {*PURE_BACKEND, "backend", "backends.retries", "backends.polling", "engine"},
     "emulators": {*PURE_BACKEND, "backend", "backends.registry", "client", "engine"},  # the client of this machine
     "exchange": PURE_BACKEND,
     "remote": {*PURE_BACKEND, "exchange"},
@@ -167,7 +169,7 @@ def room(module: str) -> tuple[str, str]:
     _, *parts = module.split(".")
     if not parts or parts[0] == "__main__":
         return "cli" if parts else "tuneport", ""
-    if parts[0] == "backends" and len(parts) > 1 and parts[1] not in {"protocols", "registry", "retries"}:
+    if parts[0] == "backends" and len(parts) > 1 and parts[1] not in {"protocols", "registry", "retries", "polling"}:
         return "client" if parts[2:3] in (["client"], ["jobs"], ["gapic"]) else "backend", parts[1]
     dotted = ".".join(parts[:2])
     return dotted if dotted in MAY_CALL_ON else parts[0], ""

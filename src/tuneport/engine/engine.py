@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -289,8 +288,7 @@ class Engine:
         if self._record.study.adaptive:
             self._save()  # thinking can take long enough to be killed in
         try:
-            with _one_blas_thread() if self._record.study.adaptive else nullcontext():
-                return self._record.study.propose()
+            return self._record.study.propose()
         except SpaceExhaustedError:
             self._exhausted = True
             return None
@@ -430,14 +428,6 @@ class Engine:
         self._write(Event("ended", trial, end_body(self._record.study.ending(trial, state=state, failure=failure)), at))
         self._tally.add(self._record.study.trial(trial))
         self._varied.pop(trial, None)
-
-
-def _one_blas_thread() -> AbstractContextManager[object]:
-    """Linear algebra on one thread: the trials need the processors, and several would mostly wait for each other."""
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - only a process that drives a run needs it
-
-    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
-    return limits
 
 
 def _stopped(kind: FailureKind, message: str, last_lines: Sequence[str] = ()) -> Failure:

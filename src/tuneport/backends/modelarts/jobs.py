@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from tuneport.backends.modelarts.client import MARKED, ModelArtsClient
 from tuneport.backends.modelarts.training import status_of
+from tuneport.backends.polling import statuses
 from tuneport.backends.protocols import JobRef, JobStatus
 from tuneport.errors import ConflictError, RunNotFoundError
 
@@ -57,18 +58,10 @@ class ModelArtsJobs:
 
     def poll(self, refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
         """How jobs are, by a search for the run's; see SingleJobs."""
-        left = {ref.rpartition("/")[2]: ref for ref in refs}
-        found: dict[JobRef, JobStatus] = {}
-        for job in self._client.searched(self._run):
-            ref = left.pop(str(job["metadata"]["id"]), None)
-            if ref is not None:
-                found[ref] = status_of(job)
-            if not left:
-                break
-        for ref in left.values():  # searches may be a little behind
-            with suppress(RunNotFoundError):
-                found[ref] = status_of(self._client.describe(ref))
-        return found
+        known = {ref.rpartition("/")[2]: ref for ref in refs}
+        jobs = ((str(job["metadata"]["id"]), job) for job in self._client.searched(self._run))
+        listed = ((known[number], status_of(job)) for number, job in jobs if number in known)
+        return statuses(refs, listed, lambda ref: status_of(self._client.describe(ref)))
 
     def stop(self, ref: JobRef) -> None:
         """Ask a job to end; see SingleJobs."""

@@ -370,7 +370,7 @@ STATUSES: Mapping[str, type[BackendError]] = {
 }
 """google.rpc.Code to our errors, in the order of the codes from 1."""
 _CODES = dict(enumerate(STATUSES, start=1))
-HTTP_STATUSES = {
+_HTTP = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
@@ -395,8 +395,13 @@ def _of_status(reply: Any) -> BackendError:
     except (ValueError, LookupError, TypeError, AttributeError):
         error, status = {"message": reply.text[:300] or reply.reason}, None
     if status not in STATUSES:
-        status = HTTP_STATUSES.get(reply.status_code, "INVALID_ARGUMENT" if reply.status_code < 500 else "UNAVAILABLE")
+        status = status_of_http(reply.status_code)
     return refusal(status, error)
+
+
+def status_of_http(code: int) -> str:
+    """What is meant by a status of HTTP that says no more."""
+    return _HTTP.get(code, "INVALID_ARGUMENT" if code < 500 else "UNAVAILABLE")
 
 
 def refusal(status: str, error: Json) -> BackendError:

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 
 from tuneport.backends.vertex.client import (
     CUSTOM_JOBS,
-    HTTP_STATUSES,
     PIPELINES,
     STATUSES,
     TIMEOUT,
     TUNING_JOBS,
     refusal,
+    status_of_http,
 )
 from tuneport.errors import AuthError, BackendError, BackendNotInstalledError, UnavailableError
 
@@ -123,14 +123,10 @@ def _plain(message: Any) -> Json:
 def _of_call(error: Any) -> BackendError:
     """The error of a call that was answered by a refusal, or by nothing."""
     code = error.grpc_status_code
-    status = code.name if code is not None and code.name in STATUSES else _by_http(error.code)
+    status = code.name if code is not None and code.name in STATUSES else status_of_http(error.code or 503)
     violations = [
         {"field": one.field, "description": one.description}
         for detail in error.details
         for one in getattr(detail, "field_violations", ())
     ]
     return refusal(status, {"message": error.message, "details": [{"fieldViolations": violations}]})
-
-
-def _by_http(code: int | None) -> str:
-    return HTTP_STATUSES.get(code or 503, "INVALID_ARGUMENT" if (code or 503) < 500 else "UNAVAILABLE")

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from tuneport.backends.polling import statuses
 from tuneport.backends.protocols import JobRef, JobStatus
 from tuneport.backends.vertex.client import CUSTOM_JOBS, VertexClient, lines_of, ref_of
 from tuneport.backends.vertex.status import moment
@@ -66,19 +67,9 @@ class VertexJobs:
 
     def poll(self, refs: Collection[JobRef]) -> dict[JobRef, JobStatus]:
         """How jobs are, by the list of the run's; see SingleJobs."""
-        left = set(refs)
-        found: dict[JobRef, JobStatus] = {}
-        for job in self._client.listed(CUSTOM_JOBS, f'labels.{RUN_LABEL}="{self._run}"', _MASK):
-            ref = ref_of(job["name"])
-            if ref in left:
-                left.remove(ref)
-                found[ref] = status_of(job)
-            if not left:
-                break
-        for ref in left:  # lists may be a little behind
-            with suppress(RunNotFoundError):
-                found[ref] = status_of(self._client.describe(ref))
-        return found
+        jobs = self._client.listed(CUSTOM_JOBS, f'labels.{RUN_LABEL}="{self._run}"', _MASK)
+        listed = ((ref_of(job["name"]), status_of(job)) for job in jobs)
+        return statuses(refs, listed, lambda ref: status_of(self._client.describe(ref)))
 
     def stop(self, ref: JobRef) -> None:
         """Ask a job to end; see SingleJobs."""
