@@ -10,7 +10,7 @@ import math
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -18,6 +18,44 @@ from tuneport.errors import JobError, Problem
 from tuneport.model.job import TuningJob
 from tuneport.model.trial_spec import TrialSpec
 from tuneport.model.word import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where one process of a trial is: on which of the trial's nodes, at which address, with a port of its own."""
+
+    node: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """Which of a trial's processes one is, and where the others are.
+
+    Attributes:
+        rank: which one, counting from 0.
+        peers: all of them, in the order of their ranks; those of one node are neighbours.
+    """
+
+    rank: int
+    peers: tuple[Peer, ...]
+
+    @property
+    def here(self) -> range:
+        """Ranks of the processes of the same node."""
+        nodes = [peer.node for peer in self.peers]
+        first = nodes.index(nodes[self.rank])
+        return range(first, first + nodes.count(nodes[self.rank]))
+
+    @property
+    def place(self) -> Peer:
+        """Where it is."""
+        return self.peers[self.rank]
+
+
+ALONE = Replica(0, (Peer(0, "127.0.0.1", 2222),))
+"""The process of a trial that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +73,7 @@ class TrialContext:
         python: interpreter that runs `python`, modules and functions.
         gpus: indices of the leased GPUs, as the trial will see them through CUDA_VISIBLE_DEVICES.
         cpus: processor cores it may use.
+        replica: which of its processes is described.
     """
 
     job: TuningJob
@@ -47,6 +86,7 @@ class TrialContext:
     python: str
     gpus: tuple[str, ...] = ()
     cpus: int = 1
+    replica: Replica = ALONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +125,6 @@ class Launch:
         folders: paths, absolute or relative to the trial's folder; made before the start.
         reports: where it writes metrics, if it does.
         patterns: metric to a regular expression over its output (both streams); empty: output is not searched.
-        replicas: so many processes of it, told of each other as torchrun does; only the first one's output counts.
     """
 
     argv: tuple[str, ...]
@@ -95,7 +134,6 @@ class Launch:
     folders: tuple[str, ...] = ()
     reports: ReportFile | None = None
     patterns: Mapping[str, str] = field(default_factory=dict)
-    replicas: int = 1
 
 
 LaunchContract: TypeAlias = Callable[[TrialContext], Launch]
@@ -170,9 +208,49 @@ def plain_text(value: Scalar) -> str:
 
 
 def environment(trial: TrialContext) -> dict[str, str]:
-    """Variables of every contract: the job's own, what they leave open, and the GPUs that it may use."""
+    """Variables of every contract: the job's own, what they leave open, the other processes, and the GPUs."""
     lease = {"CUDA_VISIBLE_DEVICES": ",".join(trial.gpus), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if trial.gpus else {}
-    return common_environment(trial) | lease
+    return common_environment(trial) | _rendezvous(trial.replica) | lease
+
+
+def _rendezvous(replica: Replica) -> dict[str, str]:
+    """What torchrun tells each of several processes; nothing for one that is alone."""
+    if len(replica.peers) == 1:
+        return {}
+    first, here = replica.peers[0], replica.here
+    numbers = {
+        "MASTER_PORT": first.port,
+        "RANK": replica.rank,
+        "ROLE_RANK": replica.rank,
+        "LOCAL_RANK": replica.rank - here.start,
+        "GROUP_RANK": replica.place.node,
+        "NODE_RANK": replica.place.node,
+        "WORLD_SIZE": len(replica.peers),
+        "ROLE_WORLD_SIZE": len(replica.peers),
+        "LOCAL_WORLD_SIZE": len(here),
+        "GROUP_WORLD_SIZE": len({peer.node for peer in replica.peers}),
+    }
+    return {"MASTER_ADDR": first.host} | {name: str(number) for name, number in numbers.items()}
+
+
+def own_folder(trial: TrialContext) -> str:
+    """Where one of a trial's processes has its files: the first in the trial's folder, the others below it."""
+    rank = trial.replica.rank
+    return posixpath.join(trial.folder, f"replica-{rank}") if rank else trial.folder
+
+
+def as_machine(trial: TrialContext) -> TrialContext:
+    """A replica as clouds have it: on a machine, with a disk and GPUs, that is its alone."""
+    replica, here = trial.replica, trial.replica.here
+    begin = (replica.rank - here.start) * len(trial.gpus) // len(here)
+    end = (replica.rank - here.start + 1) * len(trial.gpus) // len(here)
+    apart = tuple(replace(peer, node=rank) for rank, peer in enumerate(replica.peers))
+    return replace(
+        trial,
+        folder=own_folder(trial),
+        gpus=trial.gpus[begin : max(end, begin + 1)],  # one that is shared is each one's
+        replica=replace(replica, peers=apart),
+    )
 
 
 def common_environment(trial: TrialContext) -> dict[str, str]:

@@ -17,6 +17,7 @@ from tuneport.engine.launch import (
     json_object,
     measured,
     moment,
+    own_folder,
     plain_text,
     program,
     results,
@@ -39,7 +40,7 @@ def launch(trial: TrialContext) -> Launch:
         "parameters": values(trial),
         "objective": trial.job.study.objective.metric,
         "metrics": [objective.metric for objective in trial.job.study.objectives],
-        "report": posixpath.join(trial.folder, REPORTS),
+        "report": posixpath.join(own_folder(trial), REPORTS),
         "checkpoint_dir": posixpath.join(trial.folder, "checkpoints"),
         "model_dir": posixpath.join(results(trial) or trial.folder, "model"),
         "data": inputs(trial),
@@ -47,11 +48,10 @@ def launch(trial: TrialContext) -> Launch:
     return Launch(
         argv=(*program(trial), *flags(trial, plain_text)),
         cwd=directory(trial),
-        env=environment(trial) | {"TUNEPORT_TRIAL": posixpath.join(trial.folder, "trial.json")},
+        env=environment(trial) | {"TUNEPORT_TRIAL": posixpath.join(own_folder(trial), "trial.json")},
         files={"trial.json": json.dumps(document, indent=2) + "\n"},
         reports=ReportFile(REPORTS, parse_report),
         patterns=trial.job.trial.metrics,
-        replicas=trial.job.trial.resources.replicas,
     )
 
 

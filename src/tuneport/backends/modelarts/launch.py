@@ -7,6 +7,7 @@ import posixpath
 from tuneport.engine.launch import (
     Launch,
     TrialContext,
+    as_machine,
     directory,
     environment,
     flags,
@@ -25,6 +26,7 @@ OUTPUT = "train_url"
 
 def launch(trial: TrialContext) -> Launch:
     """Describe a trial as ModelArts would start it, with its places in the trial's folder."""
+    trial = as_machine(trial)
     output = posixpath.join(results(trial) or trial.folder, "output")
     said = trial.job.trial.output
     data = inputs(trial) | ({} if said is None else {said.name or OUTPUT: output})
@@ -43,6 +45,7 @@ def _text(value: Scalar) -> str:
 
 def _platform(trial: TrialContext) -> dict[str, str]:
     name = f"modelarts-job-{trial.run}-{trial.trial}"
+    rank, peers = trial.replica.rank, trial.replica.peers
     return {
         "MA_HOME": trial.folder,
         "MA_MOUNT_PATH": trial.folder,
@@ -50,11 +53,11 @@ def _platform(trial: TrialContext) -> dict[str, str]:
         "MA_LOG_DIR": posixpath.join(trial.folder, "log"),
         "MA_VJ_NAME": name,
         "MA_TASK_NAME": "worker",
-        "MA_NUM_HOSTS": "1",
+        "MA_NUM_HOSTS": str(len(peers)),
         "MA_NUM_GPUS": str(len(trial.gpus)),
-        "MA_CURRENT_IP": "127.0.0.1",
-        "MA_CURRENT_INSTANCE_NAME": f"{name}-worker-0",
-        "VC_TASK_INDEX": "0",
-        "VC_WORKER_NUM": "1",
-        "VC_WORKER_HOSTS": "127.0.0.1",
+        "MA_CURRENT_IP": trial.replica.place.host,
+        "MA_CURRENT_INSTANCE_NAME": f"{name}-worker-{rank}",
+        "VC_TASK_INDEX": str(rank),
+        "VC_WORKER_NUM": str(len(peers)),
+        "VC_WORKER_HOSTS": ",".join(peer.host for peer in peers),
     }

@@ -16,6 +16,7 @@ from tuneport.backends.sagemaker.hyperparameters import OBJECTIVE, text_of
 from tuneport.engine.launch import (
     Launch,
     TrialContext,
+    as_machine,
     directory,
     environment,
     inputs,
@@ -30,7 +31,6 @@ PREFIX = "ml"
 """Stands for /opt/ml, in the trial's folder."""
 FAILURE = f"{PREFIX}/output/failure"
 """Where a trial may say why it failed."""
-HOST = "algo-1"
 GROUP = "homogeneousCluster"
 NETWORK = "lo"
 _FOLDERS = ("input/data", "output/data", "output/intermediate", "checkpoints")
@@ -38,6 +38,7 @@ _FOLDERS = ("input/data", "output/data", "output/intermediate", "checkpoints")
 
 def launch(trial: TrialContext) -> Launch:
     """Describe a trial as SageMaker would start it, with its places in the trial's folder."""
+    trial = as_machine(trial)
     objective = trial.job.study.objective.metric
     config = {
         "hyperparameters": {name: text_of(value) for name, value in values(trial).items()} | {OBJECTIVE: objective},
@@ -66,14 +67,20 @@ def _channels(trial: TrialContext) -> dict[str, Any]:
     return {one.name: channel for one in trial.job.trial.inputs}
 
 
+def _hosts(trial: TrialContext) -> list[str]:
+    """What the machines are called; MASTER_ADDR says where the first one is."""
+    return [f"algo-{number}" for number in range(1, len(trial.replica.peers) + 1)]
+
+
 def _resources(trial: TrialContext) -> dict[str, Any]:
     machine = trial.job.trial.resources.machine or "local"
+    hosts = _hosts(trial)
     return {
-        "current_host": HOST,
+        "current_host": hosts[trial.replica.rank],
         "current_instance_type": machine,
         "current_group_name": GROUP,
-        "hosts": [HOST],
-        "instance_groups": [{"instance_group_name": GROUP, "instance_type": machine, "hosts": [HOST]}],
+        "hosts": hosts,
+        "instance_groups": [{"instance_group_name": GROUP, "instance_type": machine, "hosts": hosts}],
         "network_interface_name": NETWORK,
     }
 
@@ -106,10 +113,10 @@ def _toolkit(trial: TrialContext, arguments: list[str]) -> dict[str, str]:
     }
     facts = directories | {
         "channels": sorted(inputs(trial)),
-        "current_host": HOST,
+        "current_host": _hosts(trial)[trial.replica.rank],
         "current_instance_group": GROUP,
         "current_instance_type": _resources(trial)["current_instance_type"],
-        "hosts": [HOST],
+        "hosts": _hosts(trial),
         "input_data_config": _channels(trial),
         "log_level": 20,
         "network_interface_name": NETWORK,
@@ -122,8 +129,8 @@ def _toolkit(trial: TrialContext, arguments: list[str]) -> dict[str, str]:
         "hyperparameters": values(trial),
         "channel_input_dirs": inputs(trial),
         "job_name": _platform(trial)["TRAINING_JOB_NAME"],
-        "is_master": True,
-        "master_hostname": HOST,
+        "is_master": trial.replica.rank == 0,
+        "master_hostname": _hosts(trial)[0],
     }
     variables = facts | {
         "hps": values(trial),

@@ -10,6 +10,7 @@ from tuneport.engine.launch import (
     Reported,
     ReportFile,
     TrialContext,
+    as_machine,
     directory,
     environment,
     flags,
@@ -30,6 +31,7 @@ _FIXED = {"checkpoint_path", "global_step", "timestamp", "trial"}
 
 def launch(trial: TrialContext) -> Launch:
     """Describe a trial as Vertex AI would start it, with its places in the trial's folder."""
+    trial = as_machine(trial)
     places = _places(trial)
     return Launch(
         argv=(*program(trial), *flags(trial, plain_text)),
@@ -48,12 +50,6 @@ def parse_report(line: str) -> Reported | None:
 
 
 def _platform(trial: TrialContext) -> dict[str, str]:
-    cluster = {
-        "cluster": {"workerpool0": ["127.0.0.1:2222"]},
-        "environment": "cloud",
-        "task": {"type": "workerpool0", "index": 0, "trial": str(trial.trial)},
-        "job": {},
-    }
     return {
         "TUNEPORT_INPUTS": json.dumps(inputs(trial)),
         "CLOUD_ML_TRIAL_ID": str(trial.trial),
@@ -61,8 +57,24 @@ def _platform(trial: TrialContext) -> dict[str, str]:
         "CLOUD_ML_PROJECT_ID": "0",
         "CLOUD_ML_REGION": "local",
         "CLOUD_ML_HP_METRIC_FILE": posixpath.join(trial.folder, REPORTS),
-        "CLUSTER_SPEC": json.dumps(cluster),
-    }
+    } | _cluster(trial)
+
+
+def _cluster(trial: TrialContext) -> dict[str, str]:
+    """Who else belongs to the trial: the first one is a pool of its own, and all others are another."""
+    addresses = [f"{peer.host}:{peer.port}" for peer in trial.replica.peers]
+    spec = {"CLUSTER_SPEC": _described(trial, ("workerpool0", "workerpool1"), addresses)}
+    if len(addresses) > 1:
+        spec["TF_CONFIG"] = _described(trial, ("chief", "worker"), addresses)
+    return spec
+
+
+def _described(trial: TrialContext, roles: tuple[str, str], addresses: list[str]) -> str:
+    rank, (chief, worker) = trial.replica.rank, roles
+    members = {chief: addresses[:1], worker: addresses[1:]}
+    task = {"type": worker if rank else chief, "index": max(0, rank - 1), "trial": str(trial.trial)}
+    cluster = {role: there for role, there in members.items() if there}
+    return json.dumps({"cluster": cluster, "environment": "cloud", "task": task, "job": {}})
 
 
 def _places(trial: TrialContext) -> dict[str, str]:

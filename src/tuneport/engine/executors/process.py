@@ -17,10 +17,11 @@ from typing import Any
 
 from tuneport.engine.collector import Collector
 from tuneport.engine.diagnosis import diagnose
-from tuneport.engine.executors import keeper, replicas
+from tuneport.engine.executors import keeper
+from tuneport.engine.executors.crew import crew, together
 from tuneport.engine.executors.protocols import Emitted, Event, Exited
 from tuneport.engine.executors.warming import warm_order
-from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext
+from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext, own_folder
 from tuneport.errors import TuneportError
 from tuneport.model.results import Failure, FailureKind
 
@@ -95,14 +96,17 @@ class ProcessExecutor:
 
     def start(self, context: TrialContext, *, timeout: float | None) -> None:
         """Start a trial; see Executor."""
-        folder = Path(context.folder)
+        members = crew(context)
+        folder = Path(own_folder(members[0]))
         try:
-            launch = self._contract(context)
-            _prepare(folder, launch, context.attempt)
+            launches = [self._contract(one) for one in members]
+            launch = together(members, launches)
+            for one, its in zip(members, [launch, *launches[1:]], strict=True):
+                _prepare(Path(own_folder(one)), its, context.attempt)
         except (OSError, TuneportError) as error:
             launch = Launch(argv=(), cwd=context.base)
             self._news.append({"key": _key(context), "code": None, "error": str(error), "ended": time.time()})
-        self._running[context.trial] = _Running(context, self._collector(launch, context), folder, timeout)
+        self._running[context.trial] = _Running(context, self._collector(launch, context, folder), folder, timeout)
         if not launch.argv:
             return
         warm = self._warm(context, launch)
@@ -110,10 +114,10 @@ class ProcessExecutor:
             {
                 "do": "start",
                 "key": _key(context),
-                "argv": _argv(launch, context),
+                "argv": list(launch.argv),
                 "cwd": launch.cwd,
                 "env": dict(launch.env),
-                "folder": context.folder,
+                "folder": str(folder),
                 "timeout": timeout,
                 "grace": self._grace,
                 "patterns": dict(launch.patterns),
@@ -140,7 +144,7 @@ class ProcessExecutor:
     def adopt(self, context: TrialContext, handle: dict[str, Any], *, timeout: float | None) -> bool:
         """Take over a trial whose runner was killed; see Executor."""
         folder = Path(context.folder)
-        collector = self._collector(self._contract(context), context)
+        collector = self._collector(self._contract(context), context, folder)
         running = _Running(context, collector, folder, timeout, _Adopted(handle["keeper"], handle["began"]))
         if not _found(running, handle["keeper"], handle["began"]):
             _signal_processes(running, signal.SIGKILL)
@@ -313,16 +317,9 @@ class ProcessExecutor:
             _signal_processes(running, signal.SIGKILL)
         return None
 
-    def _collector(self, launch: Launch, context: TrialContext) -> Collector:
+    def _collector(self, launch: Launch, context: TrialContext, folder: Path) -> Collector:
         metrics = [objective.metric for objective in context.job.study.objectives]
-        return Collector(launch, Path(context.folder), metrics)
-
-
-def _argv(launch: Launch, context: TrialContext) -> Sequence[str]:
-    """The trial's first process: its program, or what starts several of it."""
-    if launch.replicas == 1:
-        return launch.argv
-    return [sys.executable, replicas.__file__, str(launch.replicas), context.folder, *launch.argv]
+        return Collector(launch, folder, metrics)
 
 
 def _emitted(running: _Running, reports: Sequence[Reported]) -> Iterator[Event]:

@@ -1,42 +1,38 @@
-"""Starts the processes of one trial that has several, and tells them of each other as torchrun does.
+"""Starts the processes of one trial that this node has, and gives them one fate.
 
-It is started as the trial's first process, a script with the standard library alone::
+It is started in the place of the trial's program, a script with the standard library alone::
 
-    python replicas.py 4 /path/of/the/trial's/folder train.py --lr=0.1
+    python replicas.py /path/of/the/trial's/folder/replicas.json
 
-Each process gets RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT. The output of the first
-one is the trial's; that of the others is kept beside it, as `output.rank-N.log`. When one fails, the others are ended,
-and its status is the trial's.
+The file says of each process what to start: ``[{"argv": [...], "cwd": "...", "env": {...}, "log": null}, ...]``. The
+output of the first one is ours; the others have a log of their own. When one fails, the others are ended, and its
+status is ours.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 GRACE = 5.0
 """Seconds between asking the others to end and killing them, after one has failed."""
 POLL = 0.05
 
 
-def main(count: int, folder: str, argv: list[str]) -> int:
+def main(plan: str) -> int:
     """Run the processes to their end. Returns the status of the first that failed, or 0."""
     signal.signal(signal.SIGTERM, lambda *_: None)  # the whole group gets it; we leave when the others have
-    shared = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "WORLD_SIZE": str(count),
-        "LOCAL_WORLD_SIZE": str(count),
-        "GROUP_RANK": "0",
-        "GROUP_WORLD_SIZE": "1",
-        "NODE_RANK": "0",
-    }
-    processes = [start(argv, shared, rank, folder) for rank in range(count)]
+    with open(plan, encoding="utf-8") as file:
+        processes = [start(**one) for one in json.load(file)]
     failed = 0
     while None in [one.poll() for one in processes]:
         failed = next((one.returncode for one in processes if one.returncode), 0)
@@ -47,20 +43,14 @@ def main(count: int, folder: str, argv: list[str]) -> int:
     return failed or next((one.returncode for one in processes if one.returncode), 0)
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(argv: list[str], shared: dict[str, str], rank: int, folder: str) -> subprocess.Popen[bytes]:
-    """Start the process of one rank."""
-    env = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "ROLE_RANK": str(rank)}
-    if rank == 0:
-        return subprocess.Popen(argv, env=env)
-    with open(os.path.join(folder, f"output.rank-{rank}.log"), "wb") as log:
-        return subprocess.Popen(argv, env=env, stdout=log, stderr=log)
+def start(argv: list[str], cwd: str, env: dict[str, str], log: str | None) -> subprocess.Popen[bytes]:
+    """Start one process."""
+    streams: dict[str, Any] = {}
+    with contextlib.ExitStack() as closing:
+        if log:
+            output = closing.enter_context(open(log, "wb"))
+            streams = {"stdout": output, "stderr": output}
+        return subprocess.Popen(argv, cwd=cwd, env={**os.environ, **env}, **streams)
 
 
 def end(processes: list[subprocess.Popen[bytes]]) -> None:
@@ -76,7 +66,7 @@ def end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 if __name__ == "__main__":
-    status = main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    status = main(sys.argv[1])
     if status < 0:
         with contextlib.suppress(OSError):  # as of SIGKILL, for which there are no handlers
             signal.signal(-status, signal.SIG_DFL)

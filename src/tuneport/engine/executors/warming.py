@@ -26,7 +26,7 @@ def warm_order(trial: TrialContext, launch: Launch) -> dict[str, Any] | str:
     words = list(launch.argv)
     if sys.platform != "linux":
         return "processes are forked on Linux alone"
-    if launch.replicas > 1:
+    if trial.job.trial.resources.replicas > 1:
         return "they have several processes"
     if words.pop(0) != trial.python:
         return f"'{launch.argv[0]}' is not Python"
