@@ -94,7 +94,7 @@ def test_replicas_are_machines_under_the_contract_of_a_cloud(
 ) -> None:
     """A cloud's variables and torchrun's say the same; each has its own GPU, and is the first on its machine."""
     script = f"""
-import json
+import json, tuneport_trial
 {AS_A_CLOUD_SAYS[contract]}
 assert (str(rank), str(world), "0") == tuple(os.environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
 with open(f"seen.{{rank}}.json", "w") as file:
