@@ -11,7 +11,8 @@ from typing import Any
 from tuneport import translating
 from tuneport.backends import registry
 from tuneport.backends.protocols import Finding
-from tuneport.engine.devices import discover, processors
+from tuneport.engine.devices import discover
+from tuneport.engine.host import processors
 from tuneport.errors import TuneportError
 from tuneport.model.job import TuningJob
 

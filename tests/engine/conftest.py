@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -80,6 +81,24 @@ def start_driver() -> Callable[..., subprocess.Popen[bytes]]:
         return subprocess.Popen([sys.executable, "-c", first + DRIVER, str(client.workspace), name])
 
     return start
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes GPUs that NVML then shows, here and in processes that are started; see standins/pynvml.py."""
+
+    def make(*gpus: dict[str, Any]) -> Path:
+        folder = tmp_path / "gpus"
+        folder.mkdir(exist_ok=True)
+        (folder / "gpus.json").write_text(json.dumps(gpus))
+        standins = str(Path(__file__).parent / "standins")
+        monkeypatch.setenv("STANDIN_GPUS", str(folder))
+        monkeypatch.setenv("PYTHONPATH", standins, prepend=os.pathsep)
+        monkeypatch.syspath_prepend(standins)
+        monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

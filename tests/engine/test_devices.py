@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -16,8 +15,10 @@ from hypothesis import strategies as st
 
 from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.launch import launch
-from tuneport.engine.devices import Device, Lease, Pool, discover, processors
+from tuneport.engine.devices import Lease, Pool, discover
+from tuneport.engine.host import processors
 from tuneport.engine.ledger import Ledger
+from tuneport.engine.nvml import Device
 from tuneport.errors import DeviceError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import StudyResult
@@ -126,61 +127,58 @@ def test_declared_devices_are_the_first_visible_ones(
     assert [device.id for device in discover(2)] == expected
 
 
-@pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two GPUs, of which the second has one MIG device and room for another; handles are UUIDs."""
-
-    class NVMLError(Exception):
-        pass
-
-    def part(handle: str, index: int) -> str:
-        if index:
-            raise NVMLError
-        return "MIG-22"
-
-    def most(handle: str) -> int:
-        if handle == "GPU-aa11":
-            raise NVMLError
-        return 2
-
-    fake = ModuleType("pynvml")
-    fake.__dict__.update(
-        NVMLError=NVMLError,
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=["GPU-aa11", "GPU-bb22"].__getitem__,
-        nvmlDeviceGetMaxMigDeviceCount=most,
-        nvmlDeviceGetMigDeviceHandleByIndex=part,
-        nvmlDeviceGetUUID=str.encode,
-        nvmlDeviceGetName=lambda handle: f"name of {handle}",
-        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=10 * GIB if "MIG" in handle else 80 * GIB),
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", fake)
+Machine = Callable[..., Path]
 
 
-@pytest.mark.usefixtures("nvml")
 @pytest.mark.parametrize(
     ("visible", "expected"),
     [
-        (None, {"0": "GPU-aa11", "1": "GPU-bb22"}),
-        ("1", {"1": "GPU-bb22"}),
-        ("1,0", {"1": "GPU-bb22", "0": "GPU-aa11"}),
-        ("GPU-bb22,7", {"GPU-bb22": "GPU-bb22"}),
-        ("GPU-aa", {"GPU-aa": "GPU-aa11"}),
-        ("MIG-22", {"MIG-22": "MIG-22"}),
-        ("GPU-cc,MIG-3", {}),
-        ("", {}),
+        (None, ["GPU-aa11", "MIG-22", "MIG-23", "MIG-24"]),
+        ("0", ["GPU-aa11"]),
+        ("1", ["MIG-22", "MIG-23", "MIG-24"]),
+        ("1,0", ["MIG-22", "MIG-23", "MIG-24", "GPU-aa11"]),
+        ("GPU-aa,0,7", ["GPU-aa11"]),
+        ("MIG-23,GPU-bb22", ["MIG-23", "MIG-22", "MIG-24"]),
+        ("GPU-cc,MIG-3", []),
+        ("", []),
     ],
 )
 def test_visible_devices_are_found_by_index_and_by_uuid(
-    monkeypatch: pytest.MonkeyPatch, visible: str | None, expected: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, visible: str | None, expected: list[str]
 ) -> None:
+    """A GPU that is divided is its parts; those of one GPU instance share its memory."""
+    machine(
+        {"uuid": "GPU-aa11", "memory": 80 * GIB},
+        {
+            "uuid": "GPU-bb22",
+            "memory": 80 * GIB,
+            "parts": [
+                {"uuid": "MIG-22", "memory": 20 * GIB, "instance": 1},
+                {"uuid": "MIG-23", "memory": 10 * GIB, "instance": 2},
+                {"uuid": "MIG-24", "memory": 10 * GIB, "instance": 2},
+            ],
+        },
+        {"uuid": "GPU-dd44", "memory": 80 * GIB, "parts": []},
+    )
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     found = discover()
-    assert [(device.id, device.name) for device in found] == [(name, f"name of {expected[name]}") for name in expected]
-    assert all(device.memory == (10 if device.id.startswith("MIG") else 80) * GIB for device in found)
+    sizes = {"GPU-aa11": 80, "MIG-22": 20, "MIG-23": 5, "MIG-24": 5}
+    assert [(one.uuid, one.name) for one in found] == [(uuid, f"name of {uuid}") for uuid in expected]
+    assert [one.memory for one in found] == [sizes[uuid] * GIB for uuid in expected]
+
+
+def test_devices_go_by_the_names_that_are_visible(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
+    machine({"uuid": "GPU-aa11", "memory": GIB}, {"uuid": "GPU-bb22", "memory": GIB})
+    assert [one.id for one in discover()] == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-bb,0")
+    assert [one.id for one in discover()] == ["GPU-bb", "0"]
+
+
+def test_without_a_driver_there_are_no_devices(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
+    machine({"uuid": "GPU-aa11", "memory": GIB})
+    monkeypatch.delenv("STANDIN_GPUS")
+    assert discover() == []
 
 
 def test_processors() -> None:
@@ -263,6 +261,72 @@ print("loss=1")
     result = one.result(name)
     assert [trial.state.value for trial in result.trials] == ["succeeded"] * 4, result
     assert sum(trial.attempt for trial in result.trials) > 4, "at first, they did not fit"
+
+
+def test_the_first_trial_has_a_device_to_itself_until_it_is_known_what_it_needs() -> None:
+    shared = pool(Resources(gpu_memory="auto"), count=2, memory=40 * GIB)
+    assert shared.capacity is None, "nobody knows yet"
+    assert leases(shared) == [("0",), ("1",)]
+    shared.learn(10 * GIB)
+    assert leases(shared) == [("0",), ("0",), ("1",), ("1",)], "3 on each with a margin; those that run count alike"
+    shared.learn(5 * GIB)
+    assert shared.lease() is None, "the largest peak counts"
+    shared.learn(39 * GIB)
+    larger = pool(Resources(gpu_memory="auto"), count=2, memory=40 * GIB)
+    larger.learn(39 * GIB)
+    assert leases(larger) == [("0",), ("1",)], "the margin does not rule a device out on which it fitted"
+
+
+def test_a_device_of_unknown_memory_is_not_shared_by_what_is_measured() -> None:
+    declared = pool(Resources(gpu_memory="auto"), count=2)
+    declared.learn(GIB)
+    assert leases(declared) == [("0",), ("1",)]
+
+
+def test_trials_that_need_more_than_their_share_are_fewer() -> None:
+    shared = pool(Resources(gpus=0.25), count=1, memory=40 * GIB)
+    shared.learn(15 * GIB)
+    assert leases(shared) == [("0",)] * 2
+    alone = pool(Resources(gpus=1), count=1, memory=40 * GIB)
+    alone.learn(15 * GIB)
+    assert leases(alone) == [("0",)]
+
+
+def test_devices_of_several_sizes_are_used_as_far_as_trials_fit() -> None:
+    small, large = Device("s", memory=24 * GIB), Device("l", memory=80 * GIB)
+    shared = Pool([small, large], Resources(gpu_memory="auto"))
+    shared.learn(30 * GIB)
+    assert leases(shared) == [("l",)] * 2
+    shared = Pool([small, large], Resources(gpu_memory="20GiB"))
+    assert shared.more_room(Lease(("s",), memory=20 * GIB))
+    assert leases(shared) == [("l",)] * 2
+
+
+def test_replicas_need_a_device_each() -> None:
+    with pytest.raises(DeviceError, match="needs 2 GPUs, but this machine has 1"):
+        pool(Resources(gpus=0.5, replicas=2), count=1)
+
+
+@given(
+    want=st.sampled_from([Resources(gpu_memory="auto"), Resources(gpu_memory="3GiB"), Resources(gpus=0.3)]),
+    peaks=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    cramped=st.lists(st.integers(1, 30), max_size=4),
+    chance=st.randoms(use_true_random=False),
+)
+def test_what_is_learned_does_not_depend_on_the_order(
+    want: Resources, peaks: list[int], cramped: list[int], chance: Random
+) -> None:
+    """So that a run that is resumed starts with what it knew."""
+    lessons = [("learn", size * GIB) for size in peaks]
+    lessons += [("more_room", Lease(("0",), want.gpus, size * GIB)) for size in cramped]
+    found = []
+    for _ in range(2):
+        chance.shuffle(lessons)
+        shared = pool(want, count=2, memory=40 * GIB)
+        for what, lesson in lessons:
+            getattr(shared, what)(lesson)
+        found.append(shared.lease())
+    assert found[0] == found[1]
 
 
 def two_runs(folder: Path, first: Resources, second: Resources, memory: int | None = 40 * GIB) -> tuple[Pool, Pool]:

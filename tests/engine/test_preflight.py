@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from tuneport.engine.devices import Device, processors
+from tuneport.engine.host import main_memory, processors
+from tuneport.engine.nvml import Device
 from tuneport.engine.preflight import local_problems
 from tuneport.model.job import Budget
 from tuneport.model.parameters import when
-from tuneport.model.trial_spec import Input, Resources, TrialSpec, Variant
+from tuneport.model.trial_spec import Input, Resources, TrialSpec, Variant, about
 
 TWO_GPUS = [Device("0", memory=40 << 30), Device("1", memory=40 << 30)]
 
@@ -84,7 +85,9 @@ VARIANTS = [
     ({"resources": Resources(gpus=1)}, ["/trial/variants/0/resources"]),
     ({"resources": Resources(gpu_memory="8GiB")}, ["/trial/variants/0/resources"]),
     ({"resources": Resources(machine="n1-standard-8", disk="1GiB")}, []),
-    ({"resources": Resources(cpus=processors() + 1)}, ["/budget/parallel_trials"]),
+    ({"resources": Resources(cpus=processors() + 1)}, ["/trial/variants/0/resources/cpus"]),
+    ({"resources": Resources(memory="1PiB")}, ["/trial/variants/0/resources/memory"]),
+    ({"resources": Resources(gpu_memory="auto")}, ["/trial/variants/0/resources"]),
 ]
 
 
@@ -120,7 +123,30 @@ def test_data(tmp_path: Path) -> None:
         (Resources(gpu_memory="80GiB"), 1, ["/trial/resources/gpu_memory"]),
         (Resources(cpus=processors()), 1, []),
         (Resources(cpus=processors()), 2, ["/budget/parallel_trials"]),
+        (Resources(cpus=1, replicas=processors() + 1), 1, ["/trial/resources/cpus"]),
+        (Resources(memory=main_memory()), 1, []),
+        (Resources(memory=main_memory()), 2, ["/budget/parallel_trials"]),
+        (Resources(memory=main_memory() + 1), 2, ["/trial/resources/memory"]),
+        (Resources(gpu_memory="auto"), 99, []),
+        (
+            Resources(gpus=3, cpus=999, memory="1PiB"),
+            1,
+            [f"/trial/resources/{one}" for one in ("cpus", "memory", "gpus")],
+        ),
     ],
 )
-def test_devices_and_processors(tmp_path: Path, resources: Resources, parallel: int, expected: list[str]) -> None:
+def test_devices_processors_and_memory(
+    tmp_path: Path, resources: Resources, parallel: int, expected: list[str]
+) -> None:
     assert pointers(TrialSpec(command=["true"], resources=resources), tmp_path, parallel) == expected
+
+
+def test_what_is_wanted_what_there_is_and_the_way_out_are_said(tmp_path: Path) -> None:
+    greedy = TrialSpec(command=["true"], resources=Resources(memory="1PiB", gpu_memory="auto"))
+    memory, gpus = local_problems(greedy, Budget(parallel_trials=2), tmp_path, [])
+    assert memory.message == f"a trial needs 1 PiB of memory, but this machine has {about(main_memory())} of memory"
+    assert memory.hint == "lower it, or run the job where there is more"
+    assert (gpus.pointer, gpus.message) == ("/trial/resources/gpus", "a trial needs 1 GPU, but this machine has 0")
+    many = TrialSpec(command=["true"], resources=Resources(cpus=1))
+    (cores,) = local_problems(many, Budget(parallel_trials=processors() + 1), tmp_path, [])
+    assert cores.hint == f"set parallel_trials to {processors()}, or lower trial.resources.cpus"

@@ -262,7 +262,7 @@ def match(resources: Resources, cloud: str) -> Match:
     wanted = max(math.ceil(resources.gpus), 1 if gpu or resources.gpu_memory else 0)
     if resources.pool is not None:
         return _in_pool(wanted, cloud)
-    memory, gpu_memory = (resources.memory or 0) / GIB, (resources.gpu_memory or 0) / GIB
+    memory, gpu_memory = (resources.memory or 0) / GIB, resources.least_gpu_memory / GIB
     return _match(_Need(wanted, gpu, gpu_memory, resources.cpus or 0, memory), cloud, strict=True)
 
 
@@ -291,7 +291,7 @@ def like(name: str, *, on: str, beside: Resources | None = None) -> Match:
     need = _Need(
         gpus=max(math.ceil(said.gpus) or model.gpus or 0, 1 if gpu else 0),
         gpu=gpu,
-        gpu_memory=(said.gpu_memory or 0) / GIB,
+        gpu_memory=said.least_gpu_memory / GIB,
         cpus=said.cpus or model.cpus or 0,
         memory=said.memory / GIB if said.memory else model.memory or 0,
     )

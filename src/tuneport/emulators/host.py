@@ -60,6 +60,7 @@ GRACE = 10.0
 _POLL = 0.02
 _PATIENCE = 10.0
 """Seconds that closing waits for the end of runs, beyond their grace."""
+_UNLIMITED = {"cpus": None, "memory": None}
 
 _log = logging.getLogger(__name__)
 
@@ -309,9 +310,14 @@ class Host:
         return self.faults.of_trial(trial.job.name, trial.trial, trial.attempt)
 
     def _fitted(self, job: TuningJob) -> TuningJob:
-        """The job without GPUs that this machine has not."""
-        resources = _fitting(job.trial.resources, job.budget.parallel_trials)
-        return job.model_copy(update={"trial": job.trial.model_copy(update={"resources": resources})})
+        """The job without GPUs that this machine has not; its trials share the rest of it."""
+        resources = _fitting(job.trial.resources, job.budget.parallel_trials).model_copy(update=_UNLIMITED)
+        variants = [
+            one.model_copy(update={"resources": one.resources and one.resources.model_copy(update=_UNLIMITED)})
+            for one in job.trial.variants
+        ]
+        changes = {"resources": resources, "variants": tuple(variants)}
+        return job.model_copy(update={"trial": job.trial.model_copy(update=changes)})
 
     # Beginning again --------------------------------------------------------------------------------------------
 

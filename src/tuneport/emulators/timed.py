@@ -11,7 +11,7 @@ from typing import Any
 
 from tuneport.emulators.faults import Fault, Kind
 from tuneport.emulators.pace import Clock
-from tuneport.engine.executors.protocols import Emitted, Event, Executor, Exited
+from tuneport.engine.executors.protocols import Emitted, Event, Executor, Exited, Measured
 from tuneport.engine.launch import TrialContext
 from tuneport.model.results import Failure, FailureKind
 
@@ -159,6 +159,8 @@ class TimedExecutor:
                 when = event.report.time
                 at = None if when is None else self._clock.shown(when)
                 watched.late.append((self._clock.now() + delay, replace(event, report=replace(event.report, time=at))))
+            elif isinstance(event, Measured):
+                watched.late.append((self._clock.now(), event))
             else:
                 last = watched.late[-1][0] if watched.late else 0.0
                 ended = max(self._clock.shown(event.time), last)

@@ -3,73 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Any, Protocol
+from typing import Protocol
 
-from tuneport.engine.ledger import Ledger
+from tuneport.engine.host import Host
+from tuneport.engine.ledger import Holding, Ledger
+from tuneport.engine.nvml import PART, Card, Device, connected
 from tuneport.errors import DeviceError
-from tuneport.model.trial_spec import Resources, size_text
+from tuneport.model.trial_spec import AUTO, Resources, size_text
 
+MARGIN = 1.2
+"""What trials lease of a device's memory, as a multiple of the most that one of them was seen to have."""
 _ROUNDING = 1e-9
 """Shares are floats; ten tenths make one."""
-_PART = "MIG-"
-_UUIDS = ("GPU-", _PART)
+_UUIDS = ("GPU-", PART)
 """What UUIDs of GPUs, and of parts of them, begin with."""
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """One GPU.
-
-    Attributes:
-        id: as CUDA_VISIBLE_DEVICES names it: an index, or a UUID.
-        name: its product name.
-        memory: bytes, or None if unknown.
-        uuid: the same for everybody on the machine, whatever is hidden from them; empty if unknown.
-    """
-
-    id: str
-    name: str = "GPU"
-    memory: int | None = None
-    uuid: str = ""
-
-    @property
-    def key(self) -> str:
-        """What all runs of a machine call it."""
-        return self.uuid or self.id
-
-
-@dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one trial to some devices.
+    """The right of one trial to some devices, and to cores of this machine.
 
     Attributes:
         devices: ids of the devices.
         share: part of each of them, from 0 to 1.
         memory: bytes of each of them.
+        cores: those that it is bound to; empty: it may use any.
     """
 
     devices: tuple[str, ...] = ()
     share: float = 0.0
     memory: int = 0
-
-
-@dataclass(slots=True)
-class _Use:
-    device: Device
-    share: float = 0.0
-    memory: int = 0
-
-    def fits(self, lease: Lease, taken: tuple[float, int]) -> bool:
-        """Whether there is room, besides what trials of other runs have."""
-        share, memory = taken
-        room = self.device.memory is None or self.memory + lease.memory + memory <= self.device.memory
-        # One that takes a part of the memory has no share, and still shares its device with none that wants all of it.
-        whole = 1 - _ROUNDING
-        apart = share < whole and (lease.share < whole or memory == 0)
-        return room and apart and self.share + lease.share + share <= 1 + _ROUNDING
+    cores: tuple[int, ...] = ()
 
 
 class Leases(Protocol):
@@ -87,6 +55,10 @@ class Leases(Protocol):
         """Give a lease back."""
         ...
 
+    def learn(self, peak: int) -> None:
+        """A trial of the run was seen to have so many bytes of a device's memory."""
+        ...
+
     def more_room(self, lease: Lease) -> bool:
         """A trial with this lease ran out of a device's memory. Whether it will have more of it when it runs again."""
         ...
@@ -95,11 +67,15 @@ class Leases(Protocol):
 class Pool:
     """The devices of a run, leased to its trials; no device is ever promised beyond what it has.
 
+    All trials of a run count alike, also those that run already: with what the next one would get. That grows with what
+    they are seen to need, and never shrinks; it is the same in whatever order that is learned.
+
     Args:
         devices: all that may be leased.
         want: what every trial of the run asks for.
         ledger: what other runs have of the devices; None: nobody else uses them.
-        note: is told, once, that trials wait for devices of other runs.
+        note: is told, once, that trials wait for what other runs have.
+        host: cores and memory of this machine, of which trials lease a part as well; None: they do not.
 
     Raises:
         DeviceError: these devices could never satisfy it.
@@ -111,26 +87,32 @@ class Pool:
         want: Resources,
         ledger: Ledger | None = None,
         note: Callable[[str], object] = lambda _: None,
+        host: Host | None = None,
     ) -> None:
         self._ledger = ledger
         self._note: Callable[[str], object] | None = note
-        self._held: list[Lease] = []
-        self._uses = {device.id: _Use(device) for device in devices}
+        self._host = host
+        self._trials = 0
+        self._held: Counter[str] = Counter()
+        """Trials of this run by device."""
+        self._devices = {device.id: device for device in devices}
+        self._sizes = [device.memory for device in devices if device.memory is not None]
         self._count = wanted(want)
-        memory = want.gpu_memory or 0
-        # Without a share, memory alone tells how many fit; where it is unknown, a trial has the device to itself.
-        by_memory = memory > 0 and want.gpus == 0 and all(device.memory is not None for device in devices)
-        self._share = 0.0 if by_memory else min(want.gpus or 1, 1)
-        self._memory = memory
-        if self.capacity == 0:
+        # Without a share, memory alone tells how many fit; where it is unknown, a trial has the device to itself, and
+        # so it has until it is known what it needs.
+        by_memory = want.gpus == 0 and len(self._sizes) == len(devices)
+        self._measured = by_memory and want.gpu_memory == AUTO
+        self._memory = want.least_gpu_memory
+        self._share = 0.0 if by_memory and self._memory else min(want.gpus or 1, 1)
+        if self._count > sum(self._places(device) > 0 for device in devices):
             raise DeviceError(self._why_none(devices), hint="lower trial.resources, or see the setting local.gpus")
 
     @property
     def capacity(self) -> int | None:
-        """How many trials run at once when all devices are free; None: devices do not limit them."""
-        if self._count == 0:
+        """How many trials run at once when all devices are free; None: devices do not limit them, or not yet."""
+        if self._count == 0 or self._measured:
             return None
-        return sum(self._places(use.device) for use in self._uses.values()) // self._count
+        return sum(map(self._places, self._devices.values())) // self._count
 
     def _places(self, device: Device) -> int:
         by_share = int(1 / self._share + _ROUNDING) if self._share else None
@@ -142,68 +124,89 @@ class Pool:
 
         Trials that share a device are put together as tightly as they fit, so that whole devices stay free.
         """
-        if self._count == 0:
-            return Lease()
         if self._ledger is None:
             return self._lease({})
         with self._ledger.turn():
             others = self._ledger.others()
             lease = self._lease(others)
-        if lease is None and not self._held and self._note is not None:
-            self._note("trials wait for GPUs that other runs on this machine use")
+        if lease is None and self._trials == 0 and self._note is not None:
+            what = "GPUs" if self._count else "cores or memory"
+            self._note(f"trials wait for {what} that other runs on this machine use")
             self._note = None
         return lease
 
     def _lease(self, others: Mapping[str, tuple[float, int]]) -> Lease | None:
-        one = Lease(share=self._share, memory=self._memory)
-        fitting = (use for use in self._uses.values() if use.fits(one, others.get(use.device.key, (0.0, 0))))
-        free = sorted(fitting, key=lambda use: (-use.share, -use.memory))
-        if len(free) < self._count:
+        cores = self._host.room(others) if self._host else ()
+        fitting = (one for one in self._devices.values() if self._fits(one, others.get(one.key, (0.0, 0))))
+        free = sorted(fitting, key=lambda one: -self._held[one.id])
+        if cores is None or len(free) < self._count:
             return None
-        lease = Lease(tuple(use.device.id for use in free[: self._count]), self._share, self._memory)
+        lease = Lease(tuple(one.id for one in free[: self._count]), *self._each(), cores)
         self.retake(lease)
         return lease
 
+    def _each(self) -> tuple[float, int]:
+        """The share and the bytes that a trial has of each of its devices."""
+        return (self._share, self._memory) if self._count else (0.0, 0)
+
+    def _fits(self, device: Device, others: tuple[float, int]) -> bool:
+        """Whether there is room for one more trial, besides what trials of other runs have."""
+        held = self._held[device.id]
+        share, memory = others[0] + held * self._share, others[1] + held * self._memory
+        room = device.memory is None or memory + self._memory <= device.memory
+        # One that takes a part of the memory has no share, and still shares its device with none that wants all of it.
+        whole = 1 - _ROUNDING
+        apart = share < whole and (self._share < whole or memory == 0)
+        return room and apart and share + self._share <= 1 + _ROUNDING
+
     def retake(self, lease: Lease) -> None:
         """Take back a lease that an earlier runner gave to a trial that still runs."""
-        if not lease.devices:
-            return
-        self._held.append(lease)
-        self._account(lease, 1)
+        self._trials += 1
+        self._held.update(lease.devices)
+        if self._host:
+            self._host.take(lease.cores)
+        self._publish()
 
     def release(self, lease: Lease) -> None:
         """Give a lease back."""
-        if not lease.devices:
+        self._trials -= 1
+        self._held.subtract(lease.devices)
+        if self._host:
+            self._host.give_back(lease.cores)
+        self._publish()
+
+    def learn(self, peak: int) -> None:
+        """Have all trials from now on lease what one was seen to need, and some more; see Leases."""
+        if not self._sizes or not (self._measured or self._share < 1 - _ROUNDING):
             return
-        self._held.remove(lease)
-        self._account(lease, -1)
+        least = max(peak, min(self._sizes))  # the margin alone rules no device out
+        self._grow(0.0 if self._measured else self._share, min(int(MARGIN * peak), least))
 
     def more_room(self, lease: Lease) -> bool:
-        """Learn from a trial that ran out of memory: all trials from now on get twice as much, at most a device.
-
-        What counts is what the trial had: of several that fail together, the first one doubles it for all.
-        """
-        if not lease.devices:
+        """Learn from a trial that ran out of memory: all from now on get twice of what it had, at most a device."""
+        if not lease.devices or lease.share > 1 - _ROUNDING:
             return False
-        if (lease.share, lease.memory) == (self._share, self._memory):
-            least = min((use.device.memory or self._memory for use in self._uses.values()), default=0)
-            self._share, self._memory = min(2 * self._share, 1.0), min(2 * self._memory, least)
+        self._grow(max(self._share, min(2 * lease.share, 1.0)), min(2 * lease.memory, max(self._sizes, default=0)))
         return lease.share < self._share or lease.memory < self._memory
 
-    def _account(self, lease: Lease, sign: int) -> None:
-        for name in lease.devices:
-            if use := self._uses.get(name):
-                use.memory += sign * lease.memory
-                use.share = max(0.0, use.share + sign * lease.share)
-        if self._ledger is not None:
-            keys = {name: use.device.key for name, use in self._uses.items()}
-            held = ((name, one) for one in self._held for name in one.devices)
-            self._ledger.write([(keys.get(name, name), one.share, one.memory) for name, one in held])
+    def _grow(self, share: float, memory: int) -> None:
+        grown = share, max(self._memory, memory)
+        if grown != (self._share, self._memory):
+            self._share, self._memory = grown
+            self._publish()
+
+    def _publish(self) -> None:
+        """Tell other runs what trials have now."""
+        if self._ledger is None:
+            return
+        keys = {name: one.key for name, one in self._devices.items()}
+        held: list[Holding] = [(keys.get(name, name), *self._each()) for name in self._held.elements()]
+        self._ledger.write([*held, *(self._host.holdings() if self._host else ())])
 
     def _why_none(self, devices: Sequence[Device]) -> str:
         if self._count > len(devices):
             return f"a trial needs {self._count} GPU{'s' * (self._count > 1)}, but this machine has {len(devices)}"
-        most = size_text(max(device.memory or 0 for device in devices))
+        most = size_text(max(self._sizes, default=0))
         return f"a trial needs {size_text(self._memory)} of GPU memory, but no device here has more than {most}"
 
 
@@ -213,15 +216,10 @@ def wanted(want: Resources) -> int:
     return each * want.replicas
 
 
-def processors() -> int:
-    """How many processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def discover(declared: int | None = None) -> list[Device]:
     """The GPUs that this process may use: those that NVML shows, less what CUDA_VISIBLE_DEVICES hides.
+
+    A GPU that is divided into parts is used by its parts, each a device of its own.
 
     Args:
         declared: so many devices instead of looking, for machines that NVML does not see; their memory is unknown.
@@ -231,10 +229,20 @@ def discover(declared: int | None = None) -> list[Device]:
     if declared is not None:
         names = [str(index) for index in range(declared)] if visible is None else visible[:declared]
         return [Device(name) for name in names]
-    found = _from_nvml()
+    cards = _cards()
     if visible is None:
-        return [device for uuid, device in found if not uuid.startswith(_PART)]
-    return [replace(device, id=name) for name in visible if (device := _named(name, found)) is not None]
+        return [device for card in cards for device in card.devices]
+    return list({device.key: device for name in visible for device in _named(name, cards)}.values())
+
+
+def _cards() -> list[Card]:
+    driver = connected()
+    if driver is None:
+        return []
+    try:
+        return driver.cards()
+    finally:
+        driver.close()
 
 
 def _visible() -> list[str] | None:
@@ -246,49 +254,16 @@ def _visible() -> list[str] | None:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _named(name: str, found: Sequence[tuple[str, Device]]) -> Device | None:
-    """The device that a name means: an index, or a UUID, of which the beginning is enough."""
-    uuid = name.startswith(_UUIDS)
-    return next((device for full, device in found if (full.startswith(name) if uuid else device.id == name)), None)
-
-
-def _from_nvml() -> list[tuple[str, Device]]:
-    """UUID and device, of the GPUs and of the parts into which some are divided."""
-    try:
-        import pynvml  # noqa: PLC0415 - an extra
-    except ImportError:
+def _named(name: str, cards: Sequence[Card]) -> Sequence[Device]:
+    """The devices that a name means: an index, or a UUID, of which the beginning is enough."""
+    if name.startswith(PART):
+        parts = (device for card in cards for device in card.devices)
+        return [replace(device, id=name) for device in parts if device.uuid.startswith(name)][:1]
+    card = next((one for one in cards if name == one.whole.id or _begins(one.whole.uuid, name)), None)
+    if card is None:
         return []
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        whole = [_device(pynvml, handle, str(index)) for index, handle in enumerate(handles)]
-        return whole + [_device(pynvml, part) for handle in handles for part in _parts(pynvml, handle)]
-    finally:
-        pynvml.nvmlShutdown()
+    return [replace(card.whole, id=name)] if card.devices == (card.whole,) else card.devices
 
 
-def _parts(nvml: Any, handle: Any) -> Iterator[Any]:
-    """Handles of the MIG devices of a GPU."""
-    try:
-        most = nvml.nvmlDeviceGetMaxMigDeviceCount(handle)
-    except nvml.NVMLError:
-        return
-    for index in range(most):
-        try:
-            yield nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
-        except nvml.NVMLError:  # there may be fewer
-            continue
-
-
-def _device(nvml: Any, handle: Any, name: str | None = None) -> tuple[str, Device]:
-    """UUID and device of a handle; without a name, the device is called by its UUID."""
-    uuid = _text(nvml.nvmlDeviceGetUUID(handle))
-    memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
-    return uuid, Device(name or uuid, _text(nvml.nvmlDeviceGetName(handle)), memory, uuid)
-
-
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode()
+def _begins(uuid: str, name: str) -> bool:
+    return name.startswith(_UUIDS) and uuid.startswith(name)

@@ -25,6 +25,7 @@ def diagnose(
     timed_out: bool = False,
     stopped: bool = False,
     out_of_memory: bool = False,
+    excess: str | None = None,
     timeout: float | None = None,
 ) -> Failure | None:
     """Why a trial's process did not end well, or None if it did, or was told to stop.
@@ -36,6 +37,7 @@ def diagnose(
         timed_out: its time-out had passed when it ended.
         stopped: it had been asked to stop.
         out_of_memory: the kernel killed something for lack of memory while it ran, and it died of SIGKILL.
+        excess: it was ended for having more main memory than it may: how much, in words.
         timeout: the time-out in seconds, for the message.
     """
 
@@ -48,6 +50,8 @@ def diagnose(
         return failure(FailureKind.TIMED_OUT, f"ran longer than its time-out of {timeout or 0:g} s")
     if code == 0 or stopped:
         return None
+    if excess is not None:
+        return failure(FailureKind.OUT_OF_MEMORY, excess)
     if out_of_memory or any(_OUT_OF_MEMORY.search(line) for line in last_lines):
         return failure(FailureKind.OUT_OF_MEMORY, "ran out of memory")
     number = -code if code < 0 else code - 128  # a shell in between turns signal n into status 128 + n

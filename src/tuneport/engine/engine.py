@@ -9,7 +9,7 @@ from typing import Any
 
 from tuneport.engine.devices import Lease, Leases
 from tuneport.engine.diagnosis import of_device
-from tuneport.engine.executors.protocols import Emitted, Executor, Exited
+from tuneport.engine.executors.protocols import Emitted, Executor, Exited, Measured
 from tuneport.engine.launch import Reported, TrialContext
 from tuneport.engine.record import COMPLETE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
 from tuneport.engine.store import Event, Store
@@ -108,6 +108,10 @@ class Engine:
             for event in self._executor.wait(PATIENCE):
                 if isinstance(event, Emitted):
                     self._measure(event.trial, self._by_our_names(event))
+                elif isinstance(event, Measured):
+                    self._write(
+                        Event("measured", event.trial, {"memory": event.memory, "gpu_memory": event.gpu_memory})
+                    )
                 else:
                     self._conclude(event)
         self._finish()
@@ -135,6 +139,8 @@ class Engine:
 
     def _take_over(self) -> None:
         """Adopt the trials that an earlier runner left running; what is gone without a result waits to run again."""
+        for lease in self._record.cramped:
+            self._pool.more_room(lease)
         for trial in list(self._record.running):
             life = self._record.lives[trial]
             context = self._context(trial, life.attempt, life.lease)
@@ -258,6 +264,7 @@ class Engine:
 
     def _fill(self) -> None:
         """Start trials while there is room, then think about the next one while they run."""
+        self._pool.learn(self._record.needed)
         while self._verdict is None and not self._interrupted:
             if len(self._record.running) >= self._job.budget.parallel_trials:
                 break
@@ -311,6 +318,7 @@ class Engine:
             "devices": lease.devices,
             "share": lease.share,
             "memory": lease.memory,
+            "cores": lease.cores,
             "handle": self._executor.handle(),
         }
         self._write(Event("started", trial, body))
@@ -330,6 +338,7 @@ class Engine:
             base=self._base,
             python=self._python,
             gpus=lease.devices,
+            cores=lease.cores,
             cpus=max(1, int(job.trial.resources.cpus or self._cpus // self._job.budget.parallel_trials)),
         )
 
@@ -385,7 +394,7 @@ class Engine:
         elif event.failure is None:
             self._end_well(trial, event)
         elif of_device(event.failure) and self._pool.more_room(life.lease):
-            self._requeue(trial, "nothing", event.failure)  # it was packed too tightly
+            self._requeue(trial, "room", event.failure)  # it was packed too tightly
         elif event.failure.kind.retryable and life.retries < self._job_of(trial).trial.retries:
             self._requeue(trial, "retry", event.failure)
         else:

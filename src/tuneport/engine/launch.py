@@ -73,6 +73,7 @@ class TrialContext:
         python: interpreter that runs `python`, modules and functions.
         gpus: indices of the leased GPUs, as the trial will see them through CUDA_VISIBLE_DEVICES.
         cpus: processor cores it may use.
+        cores: those that it is bound to; empty: any.
         replica: which of its processes is described.
     """
 
@@ -86,6 +87,7 @@ class TrialContext:
     python: str
     gpus: tuple[str, ...] = ()
     cpus: int = 1
+    cores: tuple[int, ...] = ()
     replica: Replica = ALONE
 
 

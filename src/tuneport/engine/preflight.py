@@ -8,17 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tuneport.engine.devices import Device, Pool, processors
+from tuneport.engine.devices import Pool
+from tuneport.engine.host import main_memory, processors
 from tuneport.engine.launch import PYTHON, local_path, package_directory
+from tuneport.engine.nvml import Device
 from tuneport.errors import DeviceError, Problem
 from tuneport.model.job import Budget
-from tuneport.model.trial_spec import Resources, TrialSpec
+from tuneport.model.trial_spec import Resources, TrialSpec, about
 
 
 def local_problems(
     trial: TrialSpec | None, budget: Budget | None, base: Path, devices: Sequence[Device]
 ) -> Iterator[Problem]:
-    """Programs and data that are not there, devices and processors that do not suffice.
+    """Programs and data that are not there, devices, processors and memory that do not suffice.
 
     Args:
         trial: what a trial runs; None if that is not known.
@@ -36,13 +38,13 @@ def local_problems(
 
 
 def _problems(trial: TrialSpec, base: Path, parallel: int) -> Iterator[Problem]:
-    """Programs, data and processors that are missing, for a trial of one kind."""
+    """Programs, data, processors and memory that are missing, for a trial of one kind."""
     yield from _program_problems(trial, base)
     for index, channel in enumerate(trial.inputs):
         path = local_path(channel.uri, str(base))
         if path is not None and not Path(path).exists():
             yield Problem(f"/trial/inputs/{index}/uri", f"there is nothing at {path}")
-    yield from _processor_problems(trial.resources, parallel)
+    yield from _host_problems(trial.resources, parallel)
 
 
 def _variant_problems(trial: TrialSpec, index: int, base: Path, parallel: int) -> Iterator[Problem]:
@@ -69,7 +71,7 @@ def _runs_here(trial: TrialSpec) -> bool:
     return any(way is not None for way in (trial.command, trial.module, trial.function))
 
 
-def _lease(resources: Resources) -> tuple[float, int | None]:
+def _lease(resources: Resources) -> tuple[float, int | str | None]:
     """What trials lease of this machine; all else is a matter of clouds, or of how the trainer behaves."""
     return resources.gpus * resources.replicas, resources.gpu_memory
 
@@ -103,14 +105,25 @@ def _package_problems(path: Path) -> Iterator[Problem]:
         yield Problem("/trial/package", f"{path} is neither a directory nor a zip file or wheel", hint="unpack it")
 
 
-def _processor_problems(resources: Resources, parallel: int) -> Iterator[Problem]:
-    cores = processors()
-    each = (resources.cpus or 0) * resources.replicas
-    if each * parallel > cores:
+def _host_problems(resources: Resources, parallel: int) -> Iterator[Problem]:
+    """Cores and main memory that suffice neither for one trial nor for as many as run at once."""
+    yield from _lacks("cpus", resources.cpus, processors(), resources.replicas, parallel)
+    yield from _lacks("memory", resources.memory, main_memory(), resources.replicas, parallel)
+
+
+def _lacks(word: str, one: float | None, there: int, replicas: int, parallel: int) -> Iterator[Problem]:
+    def said(amount: float) -> str:
+        return f"{about(amount)} of memory" if word == "memory" else f"{amount:g} cpus"
+
+    each = (one or 0) * replicas
+    if each > there:
+        text = f"a trial needs {said(each)}, but this machine has {said(there)}"
+        yield Problem(f"/trial/resources/{word}", text, hint="lower it, or run the job where there is more")
+    elif each * parallel > there:
         yield Problem(
             "/budget/parallel_trials",
-            f"{parallel} trials with {each:g} cpus each need more than the {cores} cores that exist here",
-            hint="lower parallel_trials, or trial.resources.cpus",
+            f"{parallel} trials with {said(each)} each need more than the {said(there)} that this machine has",
+            hint=f"set parallel_trials to {int(there // each)}, or lower trial.resources.{word}",
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuneport.engine.devices import Lease
+from tuneport.engine.metering import Usage
 from tuneport.engine.store import Event, RunRow
 from tuneport.model.job import TuningJob
 from tuneport.model.results import Failure, Measurement, RunReason, RunState, Search, StudyResult, Trial, TrialState
@@ -29,6 +30,8 @@ class Life:
     started: float | None = None
     ended: float | None = None
     lease: Lease = field(default_factory=Lease)
+    peak: Usage = field(default_factory=Usage)
+    """The most that any attempt has had."""
     handle: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,6 +62,10 @@ class Record:
         self.reason: RunReason | None = None
         self.message = ""
         self.notes: list[str] = []
+        self.needed = 0
+        """The most bytes of a GPU that a trial is known to need."""
+        self.cramped: list[Lease] = []
+        """Leases with which trials ran out of a GPU's memory."""
         self.seq = 0
         self.ended: float | None = None
         self._ended: dict[int, Trial] = {}
@@ -73,6 +80,7 @@ class Record:
             self._apply_to_run(event)
         else:
             self._apply_to_trial(event, event.trial, event.body or {})
+            self._learn(event, self.lives[event.trial], event.body or {})
         self.seq = max(self.seq, event.seq)
         self._last = max(self._last, event.at)
 
@@ -121,8 +129,9 @@ class Record:
                     attempt=body["attempt"],
                     retries=self.lives[trial].retries,
                     losses=self.lives[trial].losses,
+                    peak=self.lives[trial].peak,
                     started=event.at,
-                    lease=Lease(tuple(body["devices"]), body["share"], body["memory"]),
+                    lease=Lease(tuple(body["devices"]), body["share"], body["memory"], tuple(body.get("cores", ()))),
                     handle=body["handle"],
                 )
                 self._move(trial, self.running)
@@ -148,6 +157,15 @@ class Record:
                 self.lives[trial].ended = event.at
                 self._move(trial, None)
                 self.study.apply(_end(trial, body))
+
+    def _learn(self, event: Event, life: Life, body: dict[str, Any]) -> None:
+        """Remember what trials take of memory; before its first report, one may not have got to what takes most."""
+        if event.kind == "measured":
+            life.peak |= Usage(body["memory"], body["gpu_memory"])
+        elif event.kind == "requeued" and body["counts"] == "room":
+            self.cramped.append(life.lease)
+        if life.reports:
+            self.needed = max(self.needed, life.peak.gpu_memory)
 
     def _move(self, trial: int, to: dict[int, None] | None) -> None:
         self.running.pop(trial, None)
@@ -189,6 +207,8 @@ class Record:
             "attempt": max(1, life.attempt),
             "started": life.started,
             "ended": life.ended,
+            "memory": life.peak.memory or None,
+            "gpu_memory": life.peak.gpu_memory or None,
         }
         copy = trial.model_copy(update=fields)
         if state.ended:

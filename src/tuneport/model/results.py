@@ -150,6 +150,10 @@ class Trial(Word):
     """When its latest attempt began."""
     ended: float | None = None
     """When it ended."""
+    memory: int | None = None
+    """The most main memory that its processes were seen to have, in bytes."""
+    gpu_memory: int | None = None
+    """The most memory of a GPU that its processes were seen to have, in bytes."""
     links: dict[str, str] = {}
     """Name to place: its folder, log, console page, model."""
 

@@ -19,6 +19,8 @@ _UNITS = {"": 1, "b": 1} | {
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])\s*", re.IGNORECASE | re.ASCII)
+AUTO = "auto"
+"""In the place of an amount: as much as is found to be needed."""
 _LONGEST = 100
 """Characters that a size or a duration may have; what follows makes it neither."""
 MAX_PATTERN = 1000
@@ -59,12 +61,25 @@ def parse_size(value: Any) -> Any:
     return int(amount)
 
 
-def size_text(size: int) -> str | int:
-    """The shortest exact spelling of a number of bytes: "64GiB", or the number itself."""
+def _parse_size_or_auto(value: Any) -> Any:
+    return value if value == AUTO else parse_size(value)
+
+
+def size_text(size: int | str) -> str | int:
+    """The shortest exact spelling of a number of bytes: "64GiB", or the number itself. What is no number stays."""
+    if isinstance(size, str):
+        return size
     for power, letter in reversed(list(enumerate("KMGTP", start=1))):
         if size % 1024**power == 0:
             return f"{size // 1024**power}{letter}iB"
     return size
+
+
+def about(size: float) -> str:
+    """A number of bytes as people read it: "12.1 GiB"."""
+    power = min((max(1, int(size)).bit_length() - 1) // 10, 5)
+    unit = f"{'KMGTP'[power - 1]}iB" if power else "B"
+    return f"{size / 1024**power:.1f}".removesuffix(".0") + f" {unit}"
 
 
 def parse_seconds(value: Any) -> Any:
@@ -111,6 +126,12 @@ Size: TypeAlias = Annotated[
     PlainSerializer(size_text, return_type=int | str, when_used="json"),
 ]
 """Bytes; written as a number or as text such as 64GiB."""
+SizeOrAuto: TypeAlias = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_parse_size_or_auto, json_schema_input_type=int | str),
+    PlainSerializer(size_text, return_type=int | str, when_used="json"),
+]
+"""Bytes, or auto: as many as are found to be needed."""
 Seconds: TypeAlias = Annotated[
     float,
     BeforeValidator(parse_seconds, json_schema_input_type=float | str),
@@ -178,12 +199,12 @@ class Resources(Word):
     """GPUs per replica: whole numbers, or a share of one below 1 (several trials then run on one GPU)."""
     gpu_type: Str | None = None
     """Kind of GPU, such as a100-40gb; None: any."""
-    gpu_memory: Size | None = None
-    """GPU memory that the trial needs; trials are packed on a GPU while it has this much left."""
+    gpu_memory: SizeOrAuto | None = None
+    """GPU memory that the trial needs; trials are packed on a GPU while it has this much left. auto: it is measured."""
     cpus: Annotated[Amount, Field(gt=0)] | None = None
     """Processor cores per replica."""
     memory: Size | None = None
-    """Main memory per replica."""
+    """Main memory per replica; on this machine, a trial that has more is ended."""
     disk: Size | None = None
     """Disk per replica."""
     replicas: Annotated[Integer, Field(ge=1)] = 1
@@ -192,6 +213,11 @@ class Resources(Word):
     """A machine type in one cloud's own words; wins over the rest on that cloud."""
     pool: Str | None = None
     """Reserved machines that it runs on, in one cloud's own words: a dedicated pool or a persistent resource."""
+
+    @property
+    def least_gpu_memory(self) -> int:
+        """Bytes of GPU memory that are asked for; 0 if nothing is, or if it is measured."""
+        return self.gpu_memory if isinstance(self.gpu_memory, int) else 0
 
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:

@@ -212,7 +212,7 @@ resources = st.builds(
     Resources,
     gpus=st.sampled_from([0, 0.25, 1]),
     gpu_type=maybe(lines),
-    gpu_memory=maybe(sizes),
+    gpu_memory=maybe(sizes | st.just("auto")),
     cpus=maybe(st.sampled_from([0.5, 1, 8])),
     memory=maybe(sizes),
     disk=maybe(sizes),

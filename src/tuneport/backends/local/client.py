@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from tuneport.backends.local.settings import LocalSettings, RaySettings
-from tuneport.engine.devices import Leases, Pool, discover, processors, wanted
+from tuneport.engine.devices import Leases, Pool, discover, wanted
 from tuneport.engine.engine import Engine
 from tuneport.engine.executors.function import FunctionExecutor
 from tuneport.engine.executors.places import PlacesExecutor
@@ -25,15 +25,18 @@ from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.executors.protocols import Executor
 from tuneport.engine.executors.ray import RayExecutor, cluster_problems
 from tuneport.engine.executors.warming import preload_problems
+from tuneport.engine.host import Host, cores, main_memory, most, processors
 from tuneport.engine.launch import LaunchContract
 from tuneport.engine.ledger import Ledger, machine_folder
 from tuneport.engine.logs import follow_log, read_log
+from tuneport.engine.metering import Metering
+from tuneport.engine.nvml import connected
 from tuneport.engine.record import Record
 from tuneport.engine.store import RunRow, Store
 from tuneport.errors import ConflictError, EngineError, JobError, UnknownTrialError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult, Trial
-from tuneport.model.trial_spec import Resources
+from tuneport.model.trial_spec import TrialSpec
 
 Observer = Callable[[StudyResult], None]
 Note = Callable[[str], None]
@@ -220,7 +223,7 @@ class LocalClient:
             executor = FunctionExecutor(function or _no_function)
             pool = Pool(discover(manifest["gpus"]), record.job.trial.resources)
         else:
-            executor, pool = self._here(row, record.job.trial.resources, notes.append, held)
+            executor, pool = self._here(row, record.job.trial, notes.append, held)
         if self._around is not None:
             executor = self._around(executor)
         engine = Engine(
@@ -238,19 +241,26 @@ class LocalClient:
         return engine, executor
 
     def _here(
-        self, row: RunRow, resources: Resources, note: Note, held: contextlib.ExitStack
+        self, row: RunRow, trial: TrialSpec, note: Note, held: contextlib.ExitStack
     ) -> tuple[ProcessExecutor, Pool]:
-        """What starts processes on this machine, and leases its devices, of which other runs may have some."""
-        manifest = row.manifest
-        ledger = None
-        if wanted(resources):
+        """What starts processes on this machine, and leases what it has, of which other runs may have some."""
+        manifest, ledger, meter = row.manifest, None, None
+        devices, host = discover(manifest["gpus"]), Host(most(trial), cores(), main_memory())
+        if wanted(trial.resources) or host.wanted:
             # Declared devices exist in one workspace's view alone.
             folder = machine_folder() if manifest["gpus"] is None else self._store.path / "leases"
             ledger = held.enter_context(contextlib.closing(Ledger(folder, row.id)))
-        pool = Pool(discover(manifest["gpus"]), resources, ledger, note)
-        keeps = () if ledger is None else (ledger.descriptor,)
-        contract = self._contracts(manifest["contract"])
-        return ProcessExecutor(contract, grace=manifest["grace"], keeps=keeps, note=note), pool
+        if wanted(trial.resources) and (meter := connected()):
+            held.callback(meter.close)
+        pool = Pool(devices, trial.resources, ledger, note, host)
+        executor = ProcessExecutor(
+            self._contracts(manifest["contract"]),
+            grace=manifest["grace"],
+            keeps=() if ledger is None else (ledger.descriptor,),
+            note=note,
+            metering=Metering(meter, devices),
+        )
+        return executor, pool
 
     def _away(self, row: RunRow, job: TuningJob, note: Note) -> PlacesExecutor | RayExecutor | None:
         """What starts the trials of a run elsewhere, and leases their places; None for one of this machine alone."""

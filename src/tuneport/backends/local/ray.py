@@ -19,7 +19,7 @@ _DIFFERENT = {
     ),
     F.RESOURCES_GPU_TYPE: approximated("trials get the GPUs that the cluster has"),
     F.RESOURCES_CPUS: exact("so many of a node's are taken, one if nothing is said; nothing holds trials to them"),
-    F.RESOURCES_MEMORY: approximated("so much of a node's is taken; nothing holds trials to it"),
+    F.RESOURCES_MEMORY: exact("so much of a node's is taken; a trial that has more is ended"),
     F.RESOURCES_REPLICAS: approximated("processes of one node, told of each other as torchrun does"),
     F.RESOURCES_DISK: approximated("trials share the disks of the nodes"),
 }

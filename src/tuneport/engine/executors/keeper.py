@@ -3,7 +3,7 @@
 It is started as a script with the standard library alone. Orders come as JSON lines on its standard input::
 
     {"do": "start", "key": "7.1", "token": "digits-7f3a/7.1", "argv": [...], "cwd": "...", "env": {...},
-     "folder": "...", "timeout": 60.0, "grace": 10.0, "patterns": {"accuracy": "accuracy=([0-9.]+)"}}
+     "folder": "...", "timeout": 60.0, "grace": 10.0, "patterns": {"accuracy": "accuracy=([0-9.]+)"}, "cores": [0, 1]}
     {"do": "stop", "key": "7.1"}
 
 With ``"warm": {"python": "...", "path": "...", "env": {...}, "preload": [...], "words": [...], "log": "..."}`` a trial
@@ -206,6 +206,9 @@ class Trial:
             stderr=self.theirs,
             start_new_session=True,
         )
+        if self.order["cores"]:
+            with contextlib.suppress(OSError):  # it may have ended already
+                os.sched_setaffinity(self.process.pid, self.order["cores"])
         self.begun(self.process.pid)
 
     def variables(self) -> dict[str, str]:
@@ -340,7 +343,7 @@ class Parent:
             self.waiting.append(trial)
             return
         order = {"key": trial.key, "words": trial.order["warm"]["words"], "cwd": trial.order["cwd"]}
-        order |= {"env": trial.order["env"], "token": trial.token, "learn": self.learn}
+        order |= {"env": trial.order["env"], "token": trial.token, "cores": trial.order["cores"], "learn": self.learn}
         self.begun[trial.key] = trial
         self.send(self.channel, [json.dumps(order).encode()], [trial.theirs])
 

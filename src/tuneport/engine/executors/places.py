@@ -82,6 +82,11 @@ class PlacesExecutor:
     def release(self, lease: Lease) -> None:
         """Likewise, which trials have gone."""
 
+    def learn(self, peak: int) -> None:
+        """What was measured, it was where devices are."""
+        for one in self._places.values():
+            one.pool.learn(peak)
+
     def more_room(self, lease: Lease) -> bool:
         """Places give what the job says."""
         del lease

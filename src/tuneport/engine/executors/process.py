@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,20 @@ from tuneport.engine.collector import Collector
 from tuneport.engine.diagnosis import diagnose
 from tuneport.engine.executors import keeper
 from tuneport.engine.executors.crew import crew, together
-from tuneport.engine.executors.protocols import Emitted, Event, Exited
+from tuneport.engine.executors.keeper import MARK
+from tuneport.engine.executors.protocols import Emitted, Event, Exited, Measured
 from tuneport.engine.executors.warming import warm_order
 from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext, own_folder
+from tuneport.engine.metering import PERIOD, Metering, Usage, Watched
+from tuneport.engine.processes import alive, began, children, variable_of
 from tuneport.errors import TuneportError
 from tuneport.model.results import Failure, FailureKind
+from tuneport.model.trial_spec import about
 
 POLL = 0.1
 """Seconds between looks at the report files of running trials. Ends of trials are not polled for: they wake us."""
+GROWTH = 0.1
+"""What a trial has of memory is told when it has grown by this part, and when the trial ends."""
 ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", "ended.json")
 
 OURS = frozenset({"TUNEPORT_TRIAL", "TUNEPORT_SPACE", "TUNEPORT_OBJECTIVE", "TUNEPORT_INPUTS", "TUNEPORT_REPORT"})
@@ -51,6 +57,17 @@ class _Running:
     folder: Path
     timeout: float | None
     adopted: _Adopted | None = None
+    peak: Usage = field(default_factory=Usage)
+    told: Usage = field(default_factory=Usage)
+    """The peak as far as it was told."""
+    excess: str | None = None
+    """Why it was ended, if it had more main memory than it may."""
+
+    @property
+    def watched(self) -> Watched:
+        resources = self.context.job.trial.resources
+        limit = resources.memory * resources.replicas if resources.memory is not None else None
+        return Watched(self.context.gpus, limit)
 
 
 class ProcessExecutor:
@@ -62,6 +79,7 @@ class ProcessExecutor:
         mortal: trials end with this process, since somebody else will start them again.
         keeps: files that the keeper keeps open as long as its trials run.
         note: is told, once each, what whoever started the run should know.
+        metering: measures what trials have of memory; None: of main memory alone.
     """
 
     name = "process"
@@ -74,6 +92,7 @@ class ProcessExecutor:
         mortal: bool = False,
         keeps: Sequence[int] = (),
         note: Callable[[str], object] = lambda _: None,
+        metering: Metering | None = None,
     ) -> None:
         self._contract = contract
         self._grace = grace
@@ -83,7 +102,8 @@ class ProcessExecutor:
         self._selector = selectors.DefaultSelector()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._keeper_began: str | None = None
-        self._looked = 0.0
+        self._looked = self._measured = 0.0
+        self._metering = metering or Metering()
         self._mortal = mortal
         self._keeps = keeps
         self._tell = note
@@ -122,6 +142,7 @@ class ProcessExecutor:
                 "grace": self._grace,
                 "patterns": dict(launch.patterns),
                 "token": _token(context),
+                "cores": list(context.cores),
                 "warm": warm,
             }
         )
@@ -209,7 +230,7 @@ class ProcessExecutor:
             )
             assert self._keeper.stdout is not None  # noqa: S101 - tells the type checker what PIPE means
             os.set_blocking(self._keeper.stdout.fileno(), False)
-            self._keeper_began = _began(self._keeper.pid)
+            self._keeper_began = began(self._keeper.pid)
             self._selector.register(self._keeper.stdout, selectors.EVENT_READ)
         return self._keeper
 
@@ -274,6 +295,23 @@ class ProcessExecutor:
             self._looked = now
             for running in self._running.values():
                 yield from _emitted(running, running.collector.collect())
+        if self._running and now - self._measured >= PERIOD:
+            self._measured = now
+            yield from self._measure()
+
+    def _measure(self) -> Iterator[Event]:
+        """Look at what running trials have of memory, and end those that have more than they may."""
+        running = {_token(one.context): one for one in self._running.values()}
+        keepers = {one.adopted.keeper for one in running.values() if one.adopted}
+        keepers |= {self._keeper.pid} if self._keeper else set()
+        for mark, usage in self._metering.usage({mark: one.watched for mark, one in running.items()}, keepers).items():
+            one, limit = running[mark], running[mark].watched.limit
+            one.peak |= usage
+            if limit is not None and usage.memory > limit:
+                allowed = f"more than the {about(limit)} that trial.resources.memory allows"
+                one.excess = f"had {about(usage.memory)} of main memory, {allowed}"
+                _signal_processes(one, signal.SIGKILL)
+            yield from _peak(one, GROWTH)
 
     def _told(self, running: _Running, news: dict[str, Any]) -> Iterator[Event]:
         if "match" in news:
@@ -286,6 +324,7 @@ class ProcessExecutor:
         """A trial's last reports, then its end."""
         trial = running.context.trial
         yield from _emitted(running, running.collector.finish())
+        yield from _peak(running)
         stopped = bool(end.get("stopped")) or bool(running.adopted and running.adopted.stopped is not None)
         failure = (
             LOST
@@ -297,6 +336,7 @@ class ProcessExecutor:
                 timed_out=end.get("timed_out", False),
                 stopped=stopped,
                 out_of_memory=end.get("out_of_memory", False),
+                excess=running.excess,
                 timeout=running.timeout,
             )
         )
@@ -307,7 +347,7 @@ class ProcessExecutor:
     def _end_of_adopted(self, running: _Running, adopted: _Adopted) -> dict[str, Any] | None:
         """How an adopted trial ended, if it has."""
         # The keeper is looked at first: what it wrote before it went is then surely there.
-        watched = _alive(adopted.keeper, adopted.began)
+        watched = alive(adopted.keeper, adopted.began)
         if end := _end(running):
             return end
         if not watched:
@@ -325,6 +365,13 @@ class ProcessExecutor:
 def _emitted(running: _Running, reports: Sequence[Reported]) -> Iterator[Event]:
     for report in reports:
         yield Emitted(running.context.trial, report)
+
+
+def _peak(running: _Running, growth: float = 0.0) -> Iterator[Event]:
+    """Tell the most that a trial has had, if it has grown by this part."""
+    if running.peak.exceeds(running.told, growth):
+        running.told = running.peak
+        yield Measured(running.context.trial, running.peak.memory, running.peak.gpu_memory)
 
 
 def _key(context: TrialContext) -> str:
@@ -353,7 +400,7 @@ def _end(running: _Running) -> dict[str, Any] | None:
     return end if end["key"] == _key(running.context) else None
 
 
-def _found(running: _Running, pid: int, began: str | None) -> bool:
+def _found(running: _Running, pid: int, since: str | None) -> bool:
     """Whether a trial that a killed runner meant to start has ended, or is among those that its keeper watches.
 
     The runner may have been killed between its word in the journal and its order. An order that was sent is carried out
@@ -362,7 +409,7 @@ def _found(running: _Running, pid: int, began: str | None) -> bool:
     for _ in range(20):
         if _end(running) is not None:
             return True
-        if not _alive(pid, began):
+        if not alive(pid, since):
             return _end(running) is not None
         if _watches(pid, _token(running.context)):
             return True
@@ -372,30 +419,12 @@ def _found(running: _Running, pid: int, began: str | None) -> bool:
 
 def _watches(pid: int, token: str) -> bool:
     """Whether a keeper has a descendant of this trial, or a child of which that cannot be told."""
-    children = _children(pid)
-    if children is None:
+    own = children(pid)
+    if own is None:
         return True
-    marks = [_mark_of(child) for child in children]
-    forked = [_mark_of(one) for child in children for one in _children(child) or ()]
+    marks = [variable_of(child, MARK) for child in own]
+    forked = [variable_of(one, MARK) for child in own for one in children(child) or ()]
     return token in marks or token in forked or None in marks
-
-
-def _children(pid: int) -> list[int] | None:
-    """The children of a process; None where that cannot be known."""
-    try:
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-    except OSError:
-        return None
-
-
-def _mark_of(pid: int) -> str | None:
-    """The mark of the trial that a process belongs to; None if it shows none."""
-    prefix = f"{keeper.MARK}=".encode()
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    return next((one[len(prefix) :].decode() for one in variables if one.startswith(prefix)), None)
 
 
 def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
@@ -419,29 +448,6 @@ def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
 def _signal_processes(running: _Running, number: int) -> None:
     """Signal all processes of a trial that is not our keeper's, wherever they have gone; they carry its mark."""
     for path in Path("/proc").glob("[0-9]*"):
-        if _mark_of(int(path.name)) == _token(running.context):
+        if variable_of(int(path.name), MARK) == _token(running.context):
             with contextlib.suppress(OSError):
                 os.kill(int(path.name), number)
-
-
-def _began(pid: int) -> str | None:
-    """When a living process began, in the kernel's own count ("alive" where that cannot be known); None if dead."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    except OSError:
-        return _alive_without_proc(pid)
-    return None if fields[0] == "Z" else fields[19]
-
-
-def _alive_without_proc(pid: int) -> str | None:
-    if Path("/proc/self").exists():
-        return None
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return None
-    return "alive"
-
-
-def _alive(pid: int, began: str | None) -> bool:
-    return began is not None and _began(pid) == began

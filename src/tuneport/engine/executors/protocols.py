@@ -19,6 +19,21 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """The most that a running trial has had until now.
+
+    Attributes:
+        trial: its id.
+        memory: bytes of main memory; 0 if that is not known.
+        gpu_memory: bytes of a device's memory; 0 if that is not known.
+    """
+
+    trial: int
+    memory: int
+    gpu_memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     """A trial's process, or whatever stands for it, is gone.
 
@@ -41,14 +56,14 @@ class Exited:
     lost: bool = False
 
 
-Event: TypeAlias = Emitted | Exited
+Event: TypeAlias = Emitted | Measured | Exited
 
 
 class Executor(Protocol):
     """Starts, watches and stops trials.
 
-    A trial that was started yields any number of Emitted and then exactly one Exited, unless the executor is closed
-    first. Starting never raises for the trial's sake: a trial that cannot be started exits at once.
+    A trial that was started yields any number of Emitted and Measured and then exactly one Exited, unless the executor
+    is closed first. Starting never raises for the trial's sake: a trial that cannot be started exits at once.
     """
 
     name: str

@@ -103,6 +103,9 @@ class RayExecutor:
     def release(self, lease: Lease) -> None:
         """Likewise, what has ended."""
 
+    def learn(self, peak: int) -> None:
+        """Likewise, what a trial needs."""
+
     def more_room(self, lease: Lease) -> bool:
         """Slots are as large as the job says."""
         del lease

@@ -10,7 +10,7 @@ threads, child processes, connections, a CUDA context. Then every order is one t
 its output::
 
     {"key": "7.1", "words": ["train.py", "--x=1"], "cwd": "...", "env": {...}, "token": "digits-7f3a/7.1",
-     "learn": false}
+     "cores": [0, 1], "learn": false}
 
 What is told of it: ``{"key": "7.1", "pid": 4711}`` when it begins, ``{"key": "7.1", "code": 0}`` when it has ended and,
 if it is to be learned from, ``{"learned": ["numpy", ...]}``: the modules that it imported besides its own.
@@ -183,6 +183,9 @@ class Server:
     def become(self, order: dict[str, Any], output: int) -> None:
         """Turn this process, a fork, into the trial that was ordered."""
         os.setsid()
+        if order["cores"]:
+            with contextlib.suppress(OSError):  # they may have been taken from us
+                os.sched_setaffinity(0, order["cores"])
         token = order["token"].encode()
         ctypes.memmove(self.mark, token.ljust(self.room, b"\0"), self.room)  # where /proc/PID/environ shows it
         os.environ.update({**order["env"], MARK: order["token"]})
