@@ -115,7 +115,7 @@ def _machine_problems(
     if address is None or trial is None:
         yield from local_problems(trial, budget, base or Path.cwd(), discover(chosen.gpus))
         return
-    from tuneport.engine.executors.ray import cluster_problems  # noqa: PLC0415
+    from tuneport.engine.executors.cluster import cluster_problems  # noqa: PLC0415
 
     yield from local_problems(trial.changed(resources=Resources()), budget, base or Path.cwd(), ())
     yield from cluster_problems(trial.resources, address)

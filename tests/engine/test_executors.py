@@ -167,9 +167,10 @@ print("loss=1", flush=True)
 pid = os.getppid()
 while "warm.py" in open(f"/proc/{pid}/cmdline").read():
     pid = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
-keeper = pid
-slot = int(open(f"/proc/{keeper}/stat").read().rpartition(")")[2].split()[1])
-os.kill(slot if "ray::" in open(f"/proc/{slot}/cmdline").read() else keeper, signal.SIGKILL)
+if raylet := os.environ.get("RAY_RAYLET_PID"):
+    workers = open(f"/proc/{raylet}/task/{raylet}/children").read().split()
+    pid = next(int(one) for one in workers if "ray::SlotActor" in open(f"/proc/{one}/cmdline").read())
+os.kill(pid, signal.SIGKILL)
 time.sleep(60)
 """
     bench.start(1, script)

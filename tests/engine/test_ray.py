@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import ray
 from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.launch import launch
 from tuneport.backends.local.settings import RaySettings
-from tuneport.engine.executors import ray as rays
+from tuneport.engine.executors import cluster
 from tuneport.errors import BackendError, JobError
 from tuneport.model.job import TuningJob
-from tuneport.model.results import RunState, Trial, TrialState
+from tuneport.model.results import FailureKind, RunState, Trial, TrialState
 from tuneport.model.trial_spec import Resources
 
 MakeJob = Callable[..., TuningJob]
@@ -81,7 +82,7 @@ LEDGER = """
 import json
 trial = json.load(open(os.environ["TUNEPORT_TRIAL"]))
 with open({ledger!r}, "a") as file:
-    file.write(json.dumps([trial["trial"], trial["attempt"]]) + "\\n")
+    file.write(json.dumps([trial["trial"], trial["attempt"], os.getpid()]) + "\\n")
 print("loss=1", flush=True)
 time.sleep({seconds})
 """
@@ -117,6 +118,8 @@ def test_a_lost_node_costs_attempts_and_no_trial(
     wait_for(lambda: len(begun(ledger)) >= 6)  # two more than fit without it
     ray_cluster.remove_node(node, allow_graceful=False)
     wait_for(lambda: sum(map(again_or_waiting, on_ray.result(name).trials)) == 2)
+    lost = {trial.id for trial in on_ray.result(name).trials if again_or_waiting(trial)}
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for trial, _, pid in begun(ledger)[:6] if trial in lost))
     go.touch()
     assert driver.wait(120) == 0
     result = on_ray.result(name)
@@ -142,12 +145,122 @@ def test_a_killed_driver_is_followed_by_another(
     assert len(begun(ledger)) == 4, "nothing ran twice"
 
 
+MEET = """
+import json, socket
+rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+if rank == 0:
+    with socket.create_server(place) as server:
+        came = sorted(int(server.accept()[0].recv(10)) for _ in range(world - 1))
+else:
+    came = None
+    while came is None:
+        try:
+            socket.create_connection(place, 1).sendall(str(rank).encode())
+            came = []
+        except OSError:
+            time.sleep(0.05)
+names = ("LOCAL_RANK", "GROUP_RANK", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE")
+with open(f"seen.{rank}.json", "w") as file:
+    json.dump([came, *(int(os.environ[name]) for name in names), os.environ["CUDA_VISIBLE_DEVICES"]], file)
+print(f"loss={rank}")
+"""
+
+
+def test_replicas_find_each_other_across_nodes(ray_cluster: Any, make_job: MakeJob, tmp_path: Path) -> None:
+    """Three of them on two nodes with two GPUs each: two are neighbours, and see the GPUs of both of them."""
+    nodes = [ray_cluster.add_node(num_cpus=2, num_gpus=2) for _ in range(2)]
+    settings = RaySettings(workspace=tmp_path / "workspace", address=ray_cluster.address)
+    client = LocalClient(settings, lambda _: launch, create=True)
+    resources = Resources(replicas=3, gpus=1)
+    try:
+        name = client.create(make_job(MEET, trial={"resources": resources}), tmp_path, "process", "test")
+        client.drive(name)
+    finally:
+        for node in nodes:
+            ray_cluster.remove_node(node)
+    trials = client.result(name).trials
+    assert [trial.state for trial in trials] == [TrialState.SUCCEEDED] * 3, trials
+    assert {tuple(one.metrics.values()) for one in trials[0].measurements} == {(0.0,)}
+    seen = [json.loads((tmp_path / f"seen.{rank}.json").read_text()) for rank in range(3)]
+    assert seen[0][0] == [1, 2]
+    local_rank, node, together, in_all, gpus = zip(*(one[1:] for one in seen), strict=True)
+    assert in_all == (2, 2, 2)
+    two_first = (0, 1, 0), (0, 0, 1), (2, 2, 1)
+    one_first = (0, 0, 1), (0, 1, 1), (1, 2, 2)
+    assert (local_rank, node, together) in (two_first, one_first)
+    assert [len(one.split(",")) for one in gpus] == list(together)
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "code"),
+    [
+        ("if rank == 2: sys.exit(5)\ntime.sleep(60)", FailureKind.CODE, 5),
+        ("if rank == 0: sys.exit(6)\ntime.sleep(60)", FailureKind.CODE, 6),
+        ("time.sleep(60)", FailureKind.TIMED_OUT, None),
+    ],
+)
+def test_replicas_on_several_nodes_have_one_fate(
+    on_ray: LocalClient, make_job: MakeJob, tmp_path: Path, script: str, kind: FailureKind, code: int | None
+) -> None:
+    """One fails, or the time is over: all are ended, on both nodes, and their places are free for the next trial."""
+    script = f'rank = int(os.environ["RANK"])\nopen(f"pid.{{os.getpid()}}", "w").close()\n{script}'
+    trial = {"resources": Resources(replicas=4), "timeout": 8.0 if code is None else None}
+    name = on_ray.create(make_job(script, trial=trial, budget={"max_trials": 2}), tmp_path, "process", "test")
+    on_ray.drive(name)
+    for ended in on_ray.result(name).trials:
+        assert ended.failure is not None
+        assert ended.failure.kind is kind
+        assert code in {None, ended.failure.exit_code}
+    pids = [path.suffix[1:] for path in tmp_path.glob("pid.*")]
+    assert len(pids) == 8
+    assert not any(Path("/proc", pid).exists() for pid in pids)
+
+
+def test_a_node_that_is_lost_takes_all_replicas_of_a_trial_with_it(
+    ray_cluster: Any, on_ray: LocalClient, make_job: MakeJob, tmp_path: Path, start_driver: Callable[..., Any]
+) -> None:
+    """What its trial had on other nodes is ended too, and the trial starts again as a whole; the other one goes on."""
+    go = tmp_path / "go"
+    script = f"""
+trial = os.path.dirname(os.environ["TUNEPORT_TRIAL"]).partition("trials/")[2].partition("/")[0]
+open(f"begun.{{trial}}.{{os.environ['RANK']}}.{{os.getpid()}}", "w").close()
+while not os.path.exists({str(go)!r}): time.sleep(0.05)
+print("loss=1")
+"""
+
+    def pids(trial: int) -> list[str]:
+        return [path.suffix[1:] for path in tmp_path.glob(f"begun.{trial}.*")]
+
+    limits = {"max_trials": 2, "parallel_trials": 2}
+    name = on_ray.create(
+        make_job(script, trial={"resources": Resources(replicas=3)}, budget=limits), tmp_path, "process", "test"
+    )
+    driver = start_driver(on_ray, name)
+    wait_for(lambda: len(pids(1)) == 3)  # by now the driver is connected, to a node that stays
+    node = ray_cluster.add_node(num_cpus=2)
+    wait_for(lambda: len(pids(2)) == 3)
+    lost = pids(2)
+    ray_cluster.remove_node(node, allow_graceful=False)
+    wait_for(lambda: not any(Path("/proc", pid).exists() for pid in lost))
+    wait_for(lambda: again_or_waiting(on_ray.result(name).trials[1]))
+    go.touch()
+    assert driver.wait(60) == 0
+    assert [(trial.state, trial.attempt) for trial in on_ray.result(name).trials] == [
+        (TrialState.SUCCEEDED, 1),
+        (TrialState.SUCCEEDED, 2),
+    ]
+    assert (len(pids(1)), len(pids(2))) == (3, 6)
+
+
 @pytest.mark.parametrize(
     ("resources", "said"),
     [
         ({"gpus": 4}, "a trial needs 4, but no node of the Ray cluster has more than 0"),
         ({"cpus": 64}, "a trial needs 64, but no node"),
         ({"memory": "4000GiB"}, "a trial needs 4000GiB, but no node"),
+        ({"replicas": 64}, "a trial has 64 replicas, but the Ray cluster has room for 4 at once"),
     ],
 )
 def test_what_fits_on_no_node_is_refused(
@@ -174,10 +287,12 @@ def test_an_address_that_does_not_answer_is_said_at_once(scheme: str, make_job: 
     client.close()
 
 
-def test_nodes_with_another_tuneport_are_refused(ray_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rays, "version", lambda _: "99.0")
-    with pytest.raises(BackendError, match="nodes need tuneport 99"):
-        rays.cluster_problems(Resources(), ray_cluster.address)
+@pytest.mark.parametrize("package", ["tuneport", "ray"])
+def test_nodes_with_other_versions_are_refused(ray_cluster: Any, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setattr(cluster, "version", lambda name: "99.0" if name == package else version(name))
+    with pytest.raises(BackendError, match=f"nodes need what is here .*{package} 99.0.* has {package} ") as caught:
+        cluster.cluster_problems(Resources(), ray_cluster.address)
+    assert f"{package}" in (caught.value.hint or "")
 
 
 def test_versions_that_differ_are_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +302,7 @@ def test_versions_that_differ_are_one_clear_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(BackendError, match="Version mismatch") as caught:
-        rays.connect("auto")
+        cluster.connect("auto")
     assert "same versions" in (caught.value.hint or "")
 
 
@@ -197,6 +312,8 @@ def test_places_are_counted_node_by_node() -> None:
         {"Alive": True, "Resources": {"CPU": 3}},
         {"Alive": False, "Resources": {"CPU": 64, "GPU": 8}},
     ]
-    assert rays.places(nodes, Resources(cpus=2)) == 5
-    assert rays.places(nodes, Resources(gpus=0.25)) == 8
-    assert rays.places(nodes, Resources(gpus=3)) == 0
+    assert cluster.places(nodes, Resources(cpus=2)) == 5
+    assert cluster.places(nodes, Resources(gpus=0.25)) == 8
+    assert cluster.places(nodes, Resources(gpus=3)) == 0
+    assert cluster.places(nodes, Resources(cpus=2, replicas=2)) == 2
+    assert cluster.places(nodes, Resources(replicas=9)) == 1, "its replicas may be on several nodes"

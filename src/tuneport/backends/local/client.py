@@ -19,11 +19,12 @@ from typing import Any
 from tuneport.backends.local.settings import LocalSettings, RaySettings
 from tuneport.engine.devices import Leases, Pool, discover, wanted
 from tuneport.engine.engine import Engine
+from tuneport.engine.executors.cluster import cluster_problems
 from tuneport.engine.executors.function import FunctionExecutor
 from tuneport.engine.executors.places import PlacesExecutor
 from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.executors.protocols import Executor
-from tuneport.engine.executors.ray import RayExecutor, cluster_problems
+from tuneport.engine.executors.ray import RayExecutor
 from tuneport.engine.executors.warming import preload_problems
 from tuneport.engine.host import Host, cores, main_memory, most, processors
 from tuneport.engine.launch import LaunchContract

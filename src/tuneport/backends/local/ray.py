@@ -20,7 +20,7 @@ _DIFFERENT = {
     F.RESOURCES_GPU_TYPE: approximated("trials get the GPUs that the cluster has"),
     F.RESOURCES_CPUS: exact("so many of a node's are taken, one if nothing is said; nothing holds trials to them"),
     F.RESOURCES_MEMORY: exact("so much of a node's is taken; a trial that has more is ended"),
-    F.RESOURCES_REPLICAS: approximated("processes of one node, told of each other as torchrun does"),
+    F.RESOURCES_REPLICAS: approximated("processes that are placed all at once, and may share a node"),
     F.RESOURCES_DISK: approximated("trials share the disks of the nodes"),
 }
 

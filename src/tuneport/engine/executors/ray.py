@@ -8,40 +8,23 @@ have reported. A slot that is lost with its node is noticed at once, and its tri
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import socket
-import sys
-import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from tuneport.engine.devices import Lease
-from tuneport.engine.executors.process import LOST, ProcessExecutor
+from tuneport.engine.executors.cluster import NAME, NAMESPACE, bundle, connect, needs, places
+from tuneport.engine.executors.process import LOST
 from tuneport.engine.executors.protocols import Event, Exited
+from tuneport.engine.executors.slot import CALLS, Slot, SlotActor, key
 from tuneport.engine.launch import LaunchContract, TrialContext
-from tuneport.errors import BackendError, MissingExtraError, Problem
-from tuneport.model.trial_spec import Resources, size_text
+from tuneport.errors import BackendError
+from tuneport.model.trial_spec import Resources
 
-NAME = "ray"
-NAMESPACE = "tuneport"
-"""In which slots have their names."""
-POLL = 5.0
-"""Seconds for which one question to a slot waits for news."""
 PATIENCE = 5.0
 """Seconds after which a slot that has not answered is taken to wait for room on the cluster."""
-SLICE = 0.1
-"""Seconds after which a slot looks whether its trial is to be stopped."""
-REACH = 5.0
-"""Seconds in which a cluster's address must answer."""
-ABANDONED = 600.0
-"""Seconds without a question after which a slot that runs nothing ends: its runner was killed, and none came since."""
 
 
 class RayExecutor:
@@ -81,9 +64,9 @@ class RayExecutor:
         self._resources = resources
         self._environment = {"working_dir": working_dir} if working_dir else {}
         self._run = run
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._cleared = False
-        self._next: _Slot | None = None
+        self._next: Slot | None = None
 
     # As a pool --------------------------------------------------------------------------------------------------
 
@@ -101,7 +84,9 @@ class RayExecutor:
         """Slots know themselves what runs in them."""
 
     def release(self, lease: Lease) -> None:
-        """Likewise, what has ended."""
+        """Likewise, what has ended; a slot that was leased for nothing is as free as the others."""
+        del lease
+        self._next = None
 
     def learn(self, peak: int) -> None:
         """Likewise, what a trial needs."""
@@ -120,19 +105,19 @@ class RayExecutor:
     def start(self, context: TrialContext, *, timeout: float | None) -> None:
         """Start a trial in the slot of the last lease; see Executor."""
         slot, self._next = self._chosen(), None
-        slot.begin(context, slot.actor.start.remote(context, timeout))
+        slot.begin(context, timeout)
 
     def adopt(self, context: TrialContext, handle: dict[str, Any], *, timeout: float | None) -> bool:
         """Take over a trial whose slot is still there; see Executor."""
         del timeout  # its slot has it
         try:
             actor = self._ray.get_actor(handle["slot"], namespace=NAMESPACE)
-            if not self._ray.get(actor.has.remote(_key(context))):
+            if not self._ray.get(actor.has.remote(key(context))):
                 return False
         except (ValueError, self._ray.exceptions.RayError):
             return False
-        slot = self._slots[handle["slot"]] = _Slot(handle["slot"], actor)
-        slot.begin(context, None)
+        slot = self._slots[handle["slot"]] = Slot(handle["slot"], actor)
+        slot.take(context)
         return True
 
     def stop(self, trial: int) -> None:
@@ -155,9 +140,8 @@ class RayExecutor:
 
     def close(self) -> None:
         """End the slots in which nothing runs; see Executor."""
-        for slot in self._slots.values():
-            if slot.context is None:
-                self._ray.kill(slot.actor)
+        for slot in [slot for slot in self._slots.values() if slot.context is None]:
+            self._end(slot.name)
         self._ray.shutdown()
 
     def _clear(self) -> None:
@@ -165,331 +149,80 @@ class RayExecutor:
         if self._cleared:
             return
         self._cleared = True
-        for name in self._ray.util.list_named_actors():
+        groups = self._ray.util.placement_group_table().values()
+        reserved = {one["name"] for one in groups if one["state"] != "REMOVED"}
+        for name in {*self._ray.util.list_named_actors(), *reserved}:
             if name.startswith(f"{self._run}/") and name not in self._slots:
-                with contextlib.suppress(ValueError):
-                    self._ray.kill(self._ray.get_actor(name, namespace=NAMESPACE))
+                self._end(name)
+
+    def _end(self, name: str) -> None:
+        """End a slot, and let go of what was reserved for it."""
+        self._slots.pop(name, None)
+        with contextlib.suppress(ValueError):  # it has ended by itself
+            self._ray.kill(self._ray.get_actor(name, namespace=NAMESPACE))
+        if self._resources.replicas > 1:
+            with contextlib.suppress(ValueError):
+                self._ray.util.remove_placement_group(self._ray.util.get_placement_group(name))
 
     def _make_room(self) -> None:
         """End a slot that is free for each that waits for a place, such as after a node was lost."""
         late = time.monotonic() - PATIENCE
-        waiting = [slot for slot in self._slots.values() if slot.started is not None and slot.began < late]
-        free = [slot for slot in self._slots.values() if slot.context is None and slot is not self._next]
+        waiting = [slot for slot in self._slots.values() if slot.waits and slot.began < late]
+        free = [slot for slot in self._slots.values() if slot.context is None]
         for slot in free[: len(waiting)]:
-            self._ray.kill(slot.actor)
-            del self._slots[slot.name]
+            self._end(slot.name)
 
-    def _chosen(self) -> _Slot:
+    def _chosen(self) -> Slot:
         if self._next is None and self.lease() is None:
             raise BackendError("the Ray cluster has no room for a trial", backend=NAME)
         assert self._next is not None  # noqa: S101 - tells the type checker what a lease means
         return self._next
 
-    def _slot(self, name: str) -> _Slot:
+    def _slot(self, name: str) -> Slot:
         actor = self._ray.remote(SlotActor).options(
             name=name,
             namespace=NAMESPACE,
             lifetime="detached",
-            max_concurrency=4,
+            max_concurrency=CALLS,
             runtime_env=self._environment,
+            scheduling_strategy=self._reserved(name),
             **needs(self._resources),
         )
-        slot = self._slots[name] = _Slot(name, actor.remote(self._contract, self._grace))
+        slot = self._slots[name] = Slot(name, actor.remote(self._contract, self._grace))
         return slot
 
-    def _heard(self, slot: _Slot, answer: Any) -> Iterator[Event]:
-        context = slot.answered()
+    def _reserved(self, name: str) -> Any:
+        """Where a slot goes: anywhere, or into a placement group with a place for each replica, all or none."""
+        count = self._resources.replicas
+        if count == 1:
+            return None
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: PLC0415 - an extra
+
+        group = self._ray.util.placement_group(
+            [bundle(self._resources)] * count, strategy="PACK", name=name, lifetime="detached"
+        )
+        return PlacementGroupSchedulingStrategy(group, 0)
+
+    def _heard(self, slot: Slot, answer: Any) -> Iterator[Event]:
+        context = slot.context
+        assert context is not None  # noqa: S101 - only slots with a trial are asked
         try:
-            if slot.started is not None:
-                self._ray.get(slot.started)  # raises what went wrong
-                slot.started = None
             news = self._ray.get(answer)
         except self._ray.exceptions.RayError as error:
-            del self._slots[slot.name]
-            failure = LOST.changed(message=f"its place on the Ray cluster was lost: {str(error).splitlines()[0][:300]}")
+            self._end(slot.name)
+            said = str(getattr(error, "cause", error)).partition("\n")[0][:300]
+            failure = LOST.changed(message=f"its place on the Ray cluster was lost: {said}")
             yield Exited(context.trial, failure, False, "", (), time.time(), lost=True)
             return
-        slot.seen += len(news.events)
+        slot.answered(news)
         for note in news.notes:
             self._note(note)
         if news.output:
             _append(Path(context.folder), news.output)
-            slot.read += len(news.output)
         yield from news.events
-        if any(isinstance(event, Exited) for event in news.events):
-            slot.context = None
-
-
-@dataclass(slots=True)
-class _Slot:
-    """A slot as its runner knows it."""
-
-    name: str
-    actor: Any
-    context: TrialContext | None = None
-    seen: int = 0
-    """Events of its trial that we have had."""
-    read: int = 0
-    """Bytes of its trial's output that we have had, where our folders are not seen there."""
-    pending: Any = None
-    started: Any = None
-    """The order to start its trial, until the slot has answered."""
-    began: float = 0.0
-
-    def begin(self, context: TrialContext, started: Any) -> None:
-        """A trial begins in it, or is found there."""
-        self.context, self.started = context, started
-        self.seen = self.read = 0
-        self.pending = None
-        self.began = time.monotonic()
-
-    def ask(self) -> Any:
-        """The question that is under way, for news of its trial."""
-        if self.pending is None and self.context is not None:
-            self.pending = self.actor.news.remote(_key(self.context), self.seen, self.read, POLL)
-        return self.pending
-
-    def answered(self) -> TrialContext:
-        """Its question has been answered."""
-        self.pending = None
-        assert self.context is not None  # noqa: S101 - only slots with a trial are asked
-        return self.context
-
-
-@dataclass(slots=True)
-class News:
-    """What happened in a slot: events, sentences for people and, where folders are not shared, output."""
-
-    events: list[Event] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    output: bytes = b""
-
-
-class SlotActor:
-    """Runs one trial after another on a node of the cluster; the part of a slot that Ray keeps there."""
-
-    def __init__(self, contract: LaunchContract, grace: float) -> None:
-        self._notes: list[str] = []
-        self._executor = ProcessExecutor(contract, grace=grace, mortal=True, note=self._notes.append)
-        self._lock = threading.Lock()
-        self._key = ""
-        self._trial = 0
-        self._events: list[Event] = []
-        self._log: Path | None = None
-        self._stopping = False
-        self._running = False
-        self._asked = time.monotonic()
-        threading.Thread(target=self._leave_if_abandoned, daemon=True).start()
-
-    def start(self, context: TrialContext, timeout: float | None) -> None:
-        """Start a trial; the one before has ended."""
-        with self._lock:
-            here = self._at_home(context)
-            self._log = None if here.folder == context.folder else Path(here.folder) / "output.log"
-            self._key, self._trial, self._events = _key(context), context.trial, []
-            self._stopping, self._running = False, True
-            self._executor.start(here, timeout=timeout)
-
-    def has(self, key: str) -> bool:
-        """Whether this is the trial that runs here, or ran here last."""
-        return self._key == key
-
-    def stop(self) -> None:
-        """Stop the trial with the next look at it."""
-        self._stopping = True
-
-    def news(self, key: str, seen: int, read: int, patience: float) -> News:
-        """What happened to a trial after so many events and bytes of output, as soon as there is something."""
-        end = time.monotonic() + patience
-        while self._key != key and time.monotonic() < end:
-            time.sleep(0.005)  # its start is on the way, in another thread
-        with self._lock:
-            if self._key != key:
-                return News()
-            while self._running and len(self._events) <= seen and time.monotonic() < end:
-                self._look()
-            self._asked = time.monotonic()
-            notes, self._notes[:] = list(self._notes), []
-            return News(self._events[seen:], notes, self._output(read))
-
-    def _look(self) -> None:
-        if self._stopping:
-            self._stopping = False
-            self._executor.stop(self._trial)
-        events = self._executor.wait(SLICE)
-        self._events += events
-        self._running = not any(isinstance(event, Exited) for event in events)
-
-    def _output(self, read: int) -> bytes:
-        """What the trial has written, for a runner that does not see our folders."""
-        if self._log is None or not self._log.exists():
-            return b""
-        with self._log.open("rb") as file:
-            file.seek(read)
-            return file.read(1 << 20)
-
-    def _at_home(self, context: TrialContext) -> TrialContext:
-        """The trial as this node can run it: with the GPUs that Ray gives us, and folders that are here."""
-        import ray  # noqa: PLC0415 - an extra
-
-        gpus = tuple(str(one) for one in ray.get_gpu_ids())
-        python = context.python if Path(context.python).exists() else sys.executable
-        base = context.base if Path(context.base).is_dir() and "working_dir" not in _environment(ray) else os.getcwd()  # noqa: PTH109
-        folder = Path(context.folder)
-        if not folder.parent.parent.is_dir():
-            folder = Path(tempfile.gettempdir()) / "tuneport" / context.run / str(context.trial)
-            self._notes.append(
-                f"nodes of the Ray cluster do not see {context.folder}: files of trials other than their output "
-                "stay on their nodes, below the directory for temporary files"
-            )
-        return replace(context, gpus=gpus, python=python, base=base, folder=str(folder))
-
-    def _leave_if_abandoned(self) -> None:
-        while self._running or time.monotonic() - self._asked < ABANDONED:
-            time.sleep(10)
-        os._exit(0)
-
-
-def _environment(ray: Any) -> dict[str, Any]:
-    environment: dict[str, Any] = ray.get_runtime_context().runtime_env
-    return environment
-
-
-def _key(context: TrialContext) -> str:
-    return f"{context.run}/{context.trial}.{context.attempt}"
 
 
 def _append(folder: Path, output: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "output.log").open("ab") as file:
         file.write(output)
-
-
-def connect(address: str | None) -> Any:
-    """Ray, connected to the cluster.
-
-    Raises:
-        MissingExtraError: it is not installed.
-        BackendError: the cluster does not answer, or has other versions.
-    """
-    try:
-        import ray  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("Ray is not installed", hint="pip install 'tuneport[ray]'") from error
-    if ray.is_initialized():
-        return ray
-    where = address or os.environ.get("RAY_ADDRESS")
-    _check_reach(where)
-    try:
-        ray.init(
-            address=where,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            include_dashboard=None if where else False,
-        )
-    except (RuntimeError, ConnectionError, ValueError) as error:
-        said = str(error).strip().splitlines()[0][:300]
-        hint = (
-            "use the same versions of Python and Ray here and there"
-            if "ersion" in said
-            else "is it the head's address?"
-        )
-        raise BackendError(f"the Ray cluster at {where} cannot be used: {said}", backend=NAME, hint=hint) from error
-    return ray
-
-
-def _check_reach(address: str | None) -> None:
-    """An address that does not answer is said at once; Ray itself would try for minutes."""
-    host, colon, port = (address or "").rpartition("//")[2].partition(":")
-    if not colon or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), REACH).close()
-    except OSError as error:
-        message = f"nothing answers at {address}: {error}"
-        hint = "start the cluster (ray start --head), or give the right address: ray://HOST:10001 or HOST:6379"
-        raise BackendError(message, backend=NAME, hint=hint) from error
-
-
-def cluster_problems(resources: Resources, address: str | None) -> list[Problem]:
-    """Why no trial could ever run on a cluster; nodes that differ from this machine are an error of their own.
-
-    Raises:
-        BackendError: it does not answer, or its nodes have other versions.
-        MissingExtraError: Ray is not installed.
-    """
-    ray = connect(address)
-    try:
-        return _problems(ray, resources)
-    finally:
-        ray.shutdown()  # whoever drives the run connects for itself
-
-
-def _problems(ray: Any, resources: Resources) -> list[Problem]:
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    _check_versions(ray, nodes)
-    if places(nodes, resources):
-        return []
-    problems = []
-    for name, amount in needs(resources).items():
-        most = max((node["Resources"].get(_RAY_WORDS[name], 0) for node in nodes), default=0)
-        if most < amount:
-            shown, field = (size_text(amount), "memory") if name == "memory" else (f"{amount:g}", name[4:])
-            had = size_text(int(most)) if name == "memory" else f"{most:g}"
-            text = f"a trial needs {shown}, but no node of the Ray cluster has more than {had}"
-            problems.append(Problem(f"/trial/resources/{field}", text, hint="lower it, or add a node that has as much"))
-    return problems or [Problem("/trial/resources", "no node of the Ray cluster has all that a trial needs at once")]
-
-
-def _installed() -> str | None:
-    """The version of tuneport where this is called; None if there is none."""
-    try:
-        return version("tuneport")
-    except PackageNotFoundError:
-        return None
-
-
-def _check_versions(ray: Any, nodes: Sequence[dict[str, Any]]) -> None:
-    """Nodes must have this tuneport, since slots are made of it; Ray itself looks at its own version and Python's."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra
-
-    ask = ray.remote(num_cpus=0)(_installed)
-    asked = {
-        node["NodeManagerHostname"]: ask.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote()
-        for node in nodes
-    }
-    ours = version("tuneport")
-    there = dict(zip(asked, ray.get(list(asked.values())), strict=True))
-    if wrong := {host: one for host, one in there.items() if one != ours}:
-        listed = ", ".join(f"{host} has {one or 'none'}" for host, one in wrong.items())
-        hint = f"install it on every node: pip install 'tuneport[ray]=={ours}'"
-        raise BackendError(f"nodes need tuneport {ours}, but {listed}", backend=NAME, hint=hint)
-
-
-_RAY_WORDS = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-"""What is asked for, to what nodes call it."""
-
-
-def needs(resources: Resources) -> dict[str, Any]:
-    """A trial's resources in Ray's words."""
-    times = resources.replicas  # all of them are on one node
-    wanted: dict[str, Any] = {"num_cpus": (resources.cpus or 1) * times}
-    if resources.gpus:
-        wanted["num_gpus"] = resources.gpus * times
-    if resources.memory:
-        wanted["memory"] = resources.memory * times
-    return wanted
-
-
-def places(nodes: Sequence[dict[str, Any]], resources: Resources) -> int:
-    """How many trials the living nodes of a cluster have room for."""
-    wanted = {_RAY_WORDS[name]: amount for name, amount in needs(resources).items()}
-    rooms = [
-        min(int(node["Resources"].get(name, 0) / amount + 1e-9) for name, amount in wanted.items())
-        for node in nodes
-        if node["Alive"]
-    ]
-    return sum(rooms)

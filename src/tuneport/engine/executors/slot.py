@@ -1,0 +1,298 @@
+"""The part of a slot that Ray keeps on a node: it runs one trial after another there, through a keeper of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tuneport.engine.executors.cluster import needs
+from tuneport.engine.executors.crew import free_ports
+from tuneport.engine.executors.process import ProcessExecutor
+from tuneport.engine.executors.protocols import Event, Exited
+from tuneport.engine.launch import LaunchContract, Peer, Replica, TrialContext
+from tuneport.model.trial_spec import Resources
+
+POLL = 5.0
+"""Seconds for which one question to a slot waits for news."""
+FIRST_POLL = 1.0
+"""Seconds for which the order to start a trial does."""
+SLICE = 0.1
+"""Seconds after which a slot looks whether its trial is to be stopped."""
+ABANDONED = 600.0
+"""Seconds without a question after which a slot that runs nothing ends: its runner was killed, and none came since."""
+CALLS = 4
+"""Calls that a slot answers at once: one waits for news, while others ask it to stop."""
+
+
+@dataclass(slots=True)
+class News:
+    """What happened in a slot: events, sentences for people and, where folders are not shared, output."""
+
+    events: list[Event] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    output: bytes = b""
+
+
+@dataclass(slots=True)
+class Slot:
+    """A slot as whoever gives it trials knows it."""
+
+    name: str
+    actor: Any
+    context: TrialContext | None = None
+    seen: int = 0
+    """Events of its trial that we have had."""
+    read: int = 0
+    """Bytes of its trial's output that we have had, where our folders are not seen there."""
+    pending: Any = None
+    waits: bool = False
+    """It has not answered since its trial was given to it."""
+    began: float = 0.0
+
+    def begin(self, context: TrialContext, timeout: float | None) -> None:
+        """Give it a trial to start."""
+        self.take(context)
+        self.pending, self.waits = self.actor.start.remote(context, timeout), True
+
+    def take(self, context: TrialContext) -> None:
+        """It has this trial."""
+        self.context, self.began = context, time.monotonic()
+        self.seen = self.read = 0
+        self.pending, self.waits = None, False
+
+    def ask(self) -> Any:
+        """The question that is under way, for news of its trial."""
+        if self.pending is None and self.context is not None:
+            self.pending = self.actor.news.remote(key(self.context), self.seen, self.read)
+        return self.pending
+
+    def answered(self, news: News) -> None:
+        """Its question has been answered."""
+        self.pending, self.waits = None, False
+        self.seen += len(news.events)
+        self.read += len(news.output)
+        if any(isinstance(event, Exited) for event in news.events):
+            self.context = None
+
+
+class SlotActor:
+    """Runs one trial after another on a node of the cluster; of a trial with several nodes, it may have the first."""
+
+    def __init__(self, contract: LaunchContract, grace: float) -> None:
+        self._notes: list[str] = []
+        self._contract, self._grace = contract, grace
+        self._executor = ProcessExecutor(contract, grace=grace, mortal=True, note=self._notes.append)
+        self._lock = threading.Lock()
+        self._key = ""
+        self._trial = 0
+        self._events: list[Event] = []
+        self._log: Path | None = None
+        self._stopping = False
+        self._running = False
+        self._asked = time.monotonic()
+        self._team: Team | None = None
+        threading.Thread(target=self._leave_if_abandoned, daemon=True).start()
+
+    def start(self, context: TrialContext, timeout: float | None) -> News:
+        """Start a trial; the one before has ended. Returns what happens at once."""
+        with self._lock:
+            self._key, self._trial, self._events = key(context), context.trial, []
+            self._stopping, self._running = False, True
+            if context.job.trial.resources.replicas > len(context.replica.peers):
+                context = self._gather(context, timeout)
+            here = self._at_home(context)
+            self._log = None if here.folder == context.folder else Path(here.folder) / "output.log"
+            self._executor.start(here, timeout=timeout)
+        return self._news(0, 0, FIRST_POLL)
+
+    def _gather(self, context: TrialContext, timeout: float | None) -> TrialContext:
+        """Start what other nodes have of a trial, and say what this one has."""
+        if self._team is None:
+            self._team = Team(self._contract, self._grace, context.job.trial.resources, self._notes.append)
+        return self._team.start(context, timeout, self.whereabouts())
+
+    def whereabouts(self) -> Whereabouts:
+        """Where its processes will be."""
+        import ray  # noqa: PLC0415 - an extra
+
+        gpus = tuple(str(one) for one in ray.get_gpu_ids())
+        (port,) = free_ports(1)
+        host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        return Whereabouts(ray.get_runtime_context().get_node_id(), host, port, gpus)
+
+    def has(self, key: str) -> bool:
+        """Whether this is the trial that runs here, or ran here last."""
+        return self._key == key
+
+    def stop(self) -> None:
+        """Stop the trial with the next look at it."""
+        self._stopping = True
+
+    def news(self, key: str, seen: int, read: int) -> News:
+        """What happened to a trial after so many events and bytes of output, as soon as there is something."""
+        return self._news(seen, read, POLL) if self._key == key else News()
+
+    def _news(self, seen: int, read: int, patience: float) -> News:
+        end = time.monotonic() + patience
+        with self._lock:
+            while self._running and len(self._events) <= seen and time.monotonic() < end:
+                self._look()
+            self._asked = time.monotonic()
+            notes, self._notes[:] = list(self._notes), []
+            return News(self._events[seen:], notes, self._output(read))
+
+    def _look(self) -> None:
+        if self._stopping:
+            self._stopping = False
+            self._executor.stop(self._trial)
+            if self._team is not None:
+                self._team.stop()
+        events = self._executor.wait(SLICE)
+        if self._team is not None:
+            events = self._team.judge(events, lambda: self._executor.stop(self._trial))
+        self._events += events
+        self._running = not any(isinstance(event, Exited) for event in events)
+
+    def _output(self, read: int) -> bytes:
+        """What the trial has written, for a runner that does not see our folders."""
+        if self._log is None or not self._log.exists():
+            return b""
+        with self._log.open("rb") as file:
+            file.seek(read)
+            return file.read(1 << 20)
+
+    def _at_home(self, context: TrialContext) -> TrialContext:
+        """The trial as this node can run it: with the GPUs that Ray gives us, and folders that are here."""
+        import ray  # noqa: PLC0415 - an extra
+
+        gpus = context.gpus or self.whereabouts().gpus
+        python = context.python if Path(context.python).exists() else sys.executable
+        brought = "working_dir" in ray.get_runtime_context().runtime_env
+        base = context.base if Path(context.base).is_dir() and not brought else os.getcwd()  # noqa: PTH109
+        folder = Path(context.folder)
+        if not folder.parent.parent.is_dir():
+            folder = Path(tempfile.gettempdir()) / "tuneport" / context.run / str(context.trial)
+            self._notes.append(
+                f"nodes of the Ray cluster do not see {context.folder}: files of trials other than their output "
+                "stay on their nodes, below the directory for temporary files"
+            )
+        return replace(context, gpus=gpus, python=python, base=base, folder=str(folder))
+
+    def _leave_if_abandoned(self) -> None:
+        while self._running or time.monotonic() - self._asked < ABANDONED:
+            time.sleep(10)
+        self._leave()
+
+    def _leave(self) -> None:
+        from ray.util import get_current_placement_group, remove_placement_group  # noqa: PLC0415 - an extra
+
+        if group := get_current_placement_group():
+            remove_placement_group(group)
+        os._exit(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a slot is: its node, the address of that, a port that is free there, and the GPUs that Ray gave it."""
+
+    node: str
+    host: str
+    port: int
+    gpus: tuple[str, ...]
+
+
+class Team:
+    """What a trial has besides its first slot: the other places of its placement group, which share its fate.
+
+    Places on one node make up one share of the trial, since its processes there count as one node's; the first of them
+    starts these. A place that is lost takes the slot with it, and so the trial: it starts again, elsewhere.
+    """
+
+    def __init__(
+        self, contract: LaunchContract, grace: float, resources: Resources, note: Callable[[str], object]
+    ) -> None:
+        import ray  # noqa: PLC0415 - an extra
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # noqa: PLC0415 - an extra
+
+        self._ray, self._note = ray, note
+        group: Any = ray.util.get_current_placement_group()
+        member, wanted = ray.remote(SlotActor), needs(resources)
+        places = [PlacementGroupSchedulingStrategy(group, index) for index in range(1, resources.replicas)]
+        actors = [member.options(max_concurrency=CALLS, scheduling_strategy=one, **wanted) for one in places]
+        self._members = [Slot("", one.remote(contract, grace)) for one in actors]
+        self._cause: Exited | None = None
+        """The first share that failed."""
+        self._end: Exited | None = None
+        """How the share of our node ended."""
+
+    def start(self, context: TrialContext, timeout: float | None, first: Whereabouts) -> TrialContext:
+        """Start the shares of the other nodes. Returns the share of ours."""
+        self._cause = self._end = None
+        places = [first, *self._ray.get([one.actor.whereabouts.remote() for one in self._members])]
+        nodes = list(dict.fromkeys(place.node for place in places))
+        order = sorted(range(len(places)), key=lambda index: nodes.index(places[index].node))
+        peers = tuple(Peer(nodes.index(one.node), one.host, one.port) for one in (places[index] for index in order))
+        shares = []
+        for node in range(len(nodes)):
+            rank = [peer.node for peer in peers].index(node)
+            gpus = dict.fromkeys(gpu for place in places if place.node == nodes[node] for gpu in place.gpus)
+            share = replace(context, gpus=tuple(gpus), replica=Replica(rank, peers))
+            shares.append(share)
+            if order[rank] > 0:
+                self._members[order[rank] - 1].begin(share, timeout)
+        return shares[0]
+
+    def stop(self) -> None:
+        """End the shares of the other nodes."""
+        for one in self._members:
+            if one.context is not None:
+                one.actor.stop.remote()
+
+    def judge(self, events: Sequence[Event], stop: Callable[[], None]) -> list[Event]:
+        """What happened to the trial: it has ended when all shares have, and failed as the first that failed.
+
+        Args:
+            events: of our share.
+            stop: ends our share.
+        """
+        reports: list[Event] = [event for event in events if not isinstance(event, Exited)]
+        self._end = next((event for event in events if isinstance(event, Exited)), self._end)
+        ends = [event for event in events if isinstance(event, Exited)] + self._ends()
+        failed = next((one for one in ends if one.failure is not None), None)
+        if failed is not None and self._cause is None:
+            self._cause = failed
+            self.stop()
+            stop()
+        if self._end is None or any(one.context is not None for one in self._members):
+            return reports
+        if self._cause is None:
+            return [*reports, self._end]
+        return [*reports, replace(self._end, failure=self._cause.failure, stopped=False, lost=self._cause.lost)]
+
+    def _ends(self) -> list[Exited]:
+        """The shares of other nodes that have ended since the last look."""
+        asked = {one.ask(): one for one in self._members if one.context is not None}
+        ready = self._ray.wait(list(asked), num_returns=len(asked), timeout=0)[0] if asked else []
+        ends: list[Exited] = []
+        for answer in ready:
+            try:
+                news: News = self._ray.get(answer)
+            except self._ray.exceptions.RayError:
+                os._exit(1)  # its place is gone; so is ours, and the runner sees that
+            asked[answer].answered(news)
+            for note in news.notes:
+                self._note(note)
+            ends += [event for event in news.events if isinstance(event, Exited)]
+        return ends
+
+
+def key(context: TrialContext) -> str:
+    """What a slot knows an attempt of a trial by."""
+    return f"{context.run}/{context.trial}.{context.attempt}"
