@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
         (folder / "gpus.json").write_text(json.dumps(gpus))
         standins = str(Path(__file__).parent / "standins")
         monkeypatch.setenv("STANDIN_GPUS", str(folder))
+        monkeypatch.setenv("TMPDIR", str(tmp_path))  # where runs tell each other what they lease
+        monkeypatch.setattr(tempfile, "tempdir", None)
         monkeypatch.setenv("PYTHONPATH", standins, prepend=os.pathsep)
         monkeypatch.syspath_prepend(standins)
         monkeypatch.delitem(sys.modules, "pynvml", raising=False)

@@ -266,6 +266,7 @@ print("loss=1")
 def test_the_first_trial_has_a_device_to_itself_until_it_is_known_what_it_needs() -> None:
     shared = pool(Resources(gpu_memory="auto"), count=2, memory=40 * GIB)
     assert shared.capacity is None, "nobody knows yet"
+    shared.learn(0)
     assert leases(shared) == [("0",), ("1",)]
     shared.learn(10 * GIB)
     assert leases(shared) == [("0",), ("0",), ("1",), ("1",)], "3 on each with a margin; those that run count alike"

@@ -56,7 +56,7 @@ class Leases(Protocol):
         ...
 
     def learn(self, peak: int) -> None:
-        """A trial of the run was seen to have so many bytes of a device's memory."""
+        """Trials of the run were seen to have so many bytes of a device's memory; 0: none has been measured yet."""
         ...
 
     def more_room(self, lease: Lease) -> bool:
@@ -177,7 +177,8 @@ class Pool:
 
     def learn(self, peak: int) -> None:
         """Have all trials from now on lease what one was seen to need, and some more; see Leases."""
-        if not self._sizes or not (self._measured or self._share < 1 - _ROUNDING):
+        shared = self._measured or self._share < 1 - _ROUNDING
+        if not (peak and shared and self._sizes):
             return
         least = max(peak, min(self._sizes))  # the margin alone rules no device out
         self._grow(0.0 if self._measured else self._share, min(int(MARGIN * peak), least))

@@ -162,10 +162,9 @@ class Record:
         """Remember what trials take of memory; before its first report, one may not have got to what takes most."""
         if event.kind == "measured":
             life.peak |= Usage(body["memory"], body["gpu_memory"])
+            self.needed = max(self.needed, life.peak.gpu_memory if life.reports else 0)
         elif event.kind == "requeued" and body["counts"] == "room":
             self.cramped.append(life.lease)
-        if life.reports:
-            self.needed = max(self.needed, life.peak.gpu_memory)
 
     def _move(self, trial: int, to: dict[int, None] | None) -> None:
         self.running.pop(trial, None)

@@ -60,6 +60,7 @@ class _Running:
     peak: Usage = field(default_factory=Usage)
     told: Usage = field(default_factory=Usage)
     """The peak as far as it was told."""
+    reported: bool = False
     excess: str | None = None
     """Why it was ended, if it had more main memory than it may."""
 
@@ -363,6 +364,8 @@ class ProcessExecutor:
 
 
 def _emitted(running: _Running, reports: Sequence[Reported]) -> Iterator[Event]:
+    if reports and not running.reported:
+        running.reported, running.told = True, Usage()  # its peak is told once more: from now on it teaches others
     for report in reports:
         yield Emitted(running.context.trial, report)
 
