@@ -19,7 +19,7 @@ from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, Prior, fit, misfit
 from tuneport.search.searchers.improvement import improvement_slopes, log_expected_improvement, log_gain
 from tuneport.search.searchers.learning import KernelLearner, representative
-from tuneport.search.searchers.outlook import Outlook
+from tuneport.search.searchers.outlook import Improvement, Outlook
 from tuneport.search.searchers.parzen import Parzen
 from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Space
@@ -200,7 +200,7 @@ def test_points_climb_along_continuous_coordinates_only():
     values = (cube[:, 1] - 0.4) ** 2 + (np.nan_to_num(cube[:, 2], nan=0.5) - 0.7) ** 2
     kernel = Kernel(np.ones(4), amplitude=1.0, noise=1e-4, groups=embedding.groups)
     model = GaussianProcess(kernel, embedding(cube), values)
-    outlook = Outlook(embedding, model, float(values.min()), np.empty((0, 6)))
+    outlook = Outlook(embedding, [Improvement(model, float(values.min()))], np.empty((0, 6)))
     continuous = np.array([False, True, True, False])
     starts = space.snap(rng.random((30, 4)))
     ends = outlook.climbed(starts, continuous)

@@ -15,10 +15,11 @@ from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
 from tuneport.search.searchers.feasibility import ChanceLearner
 from tuneport.search.searchers.fidelity import StagedEmbedding
-from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess
+from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess, expecting
+from tuneport.search.searchers.hypervolume import MOST_OBJECTIVES, VolumeLearner
 from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.novelty import Novelty
-from tuneport.search.searchers.outlook import Outlook
+from tuneport.search.searchers.outlook import Improvement, Outlook, Term
 from tuneport.search.searchers.precedents import Precedents
 from tuneport.search.searchers.threads import one_thread
 from tuneport.search.searchers.tpe import TpeSearcher
@@ -31,6 +32,8 @@ _SPREAD = 512
 """Candidates from all over the space."""
 _BEST = 5
 """Good trials, and later good candidates, around which is searched."""
+_ON_FRONT = 12
+"""Points of the front around which is searched, where there are several objectives."""
 _SCALES = (0.1, 0.01)
 """Sizes of steps from them, round by round."""
 _STEPS = 32
@@ -89,6 +92,7 @@ class BayesianSearcher:
         self._initial = algorithm.initial_trials or min(max(len(space) + 1, 5), 15)
         self._densities = TpeSearcher(Tpe(initial_trials=1), space, seed)
         self._learner = KernelLearner(self._embedding, self._initial, lambda *told: self._told(*told)[0])
+        self._volumes = VolumeLearner(self._embedding, self._initial)
         self._chances = ChanceLearner(self._embedding, self._initial)
         self._unordered = np.array([isinstance(one.parameter, Categorical) for one in space.dimensions])
         self._continuous = np.array([one.count is None for one in space.dimensions])
@@ -101,7 +105,7 @@ class BayesianSearcher:
         """The most promising new point; see `Searcher.suggest`."""
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
-        evidence = self._reader.read(finished, number)
+        evidence = self._reader.read(finished, number, by_front=True)
         since_best = evidence.penalised().since_best()
         draws: Iterable[Array]
         if number <= self._initial or evidence.usable < 2:
@@ -125,7 +129,7 @@ class BayesianSearcher:
 
     def _promising(self, outlook: Outlook, evidence: Evidence, rng: np.random.Generator) -> Array:
         """Candidates, the most promising first, shape (candidates, d)."""
-        good = evidence.penalised().ranked()[:_BEST]
+        good = evidence.penalised().ranked()[: _BEST if evidence.objectives == 1 else _ON_FRONT]
         spread = latin_hypercube(_SPREAD, len(self._space), rng)
         pool = self._space.snap(np.concatenate([spread, *(self._steps(good, scale, rng) for scale in _SCALES)]))
         promise = outlook.promise(pool)
@@ -139,25 +143,41 @@ class BayesianSearcher:
 
     def _outlook(self, evidence: Evidence, finished: Sequence[Observation], running: Array, doubt: int) -> Outlook:
         usable = np.isfinite(evidence.losses)
-        features = self._embedding(evidence.cube)
+        features, waiting = self._embedding(evidence.cube), self._embedding(running)
+        shrunk = max(_PATIENCE / (_PATIENCE + doubt), _SHORTEST) if doubt > 0 else None
+        gain: Sequence[Term]
+        if 1 < evidence.objectives <= MOST_OBJECTIVES:
+            losses = self._reader.table(finished)[usable]
+            gain = self._volumes.improvement(features[usable], losses, evidence.legal[usable], waiting, shrunk)
+        else:
+            gain = self._improvement(evidence, finished, features, waiting, shrunk)
+        failures = self._chances.of_a_result(features, usable)
+        bounds = self._chances.of_bounds(features[usable], evidence.excess[usable])
+        return Outlook(self._embedding, [*gain, *failures, *bounds], waiting)
+
+    def _improvement(
+        self,
+        evidence: Evidence,
+        finished: Sequence[Observation],
+        features: Array,
+        waiting: Array,
+        doubt: float | None,
+    ) -> list[Improvement]:
+        """How much less the one loss may become; nothing where no trial keeps all constraints."""
         measured, losses = self._measured(evidence, finished, features)
         kernel = self._learner.kernel(measured, losses)
-        if doubt > 0:
-            kernel = kernel.doubted(self._learner.prior, max(_PATIENCE / (_PATIENCE + doubt), _SHORTEST))
+        if doubt is not None:
+            kernel = kernel.doubted(self._learner.prior, doubt)
         values, share = self._told(measured, losses)
         chosen = representative(values, _MODELLED)
-        places, values, waiting = measured[chosen], values[chosen], self._embedding(running)
-        process = GaussianProcess(kernel, places, values)
-        if len(waiting):
-            places, values = np.concatenate([places, waiting]), np.concatenate([values, process.mean(waiting)])
-            process = GaussianProcess(kernel, places, values, exact=len(waiting))
+        process = expecting(kernel, measured[chosen], values[chosen], waiting)
         model = StackedProcess(process, self._past, share) if self._past else process
         ties = np.count_nonzero(losses == losses.min()) - 1
-        everything = len(losses) == usable.sum() and not evidence.excess.shape[1]
-        kept = places if everything else features[evidence.legal]
-        best = float(model.mean(kept).min()) - min(_PER_TIE * ties, _MOST) if len(kept) else None
-        bounds = self._chances.of_bounds(features[usable], evidence.excess[usable])
-        return Outlook(self._embedding, model, best, waiting, [*self._chances.of_a_result(features, usable), *bounds])
+        everything = len(losses) == np.isfinite(evidence.losses).sum() and not evidence.excess.shape[1]
+        kept = np.concatenate([measured[chosen], waiting]) if everything else features[evidence.legal]
+        if not len(kept):
+            return []
+        return [Improvement(model, float(model.mean(kept).min()) - min(_PER_TIE * ties, _MOST))]
 
     def _measured(self, evidence: Evidence, finished: Sequence[Observation], features: Array) -> tuple[Array, Array]:
         """Where something was measured, and what: once per trial, or once per rung where there are rungs."""

@@ -29,11 +29,13 @@ class Evidence:
         cube: their points in the unit cube, shape (n, d), NaN for inactive parameters.
         losses: what is to be made small, shape (n,); NaN for those that have no result.
         excess: by how much they break each constraint, shape (n, constraints); NaN for those that have no result.
+        objectives: from how many the losses come.
     """
 
     cube: Array
     losses: Array
     excess: Array
+    objectives: int = 1
 
     @property
     def legal(self) -> npt.NDArray[np.bool_]:
@@ -96,17 +98,22 @@ class EvidenceReader:
         With `by_front`, for those who go by the order of the losses alone, trials that few others beat come first.
         """
         cube = np.array(self._points.follow(finished), dtype=float).reshape(-1, self._width)
-        rows = self._losses.follow(finished)
-        objectives = max((len(row) for row in rows if row is not None), default=1)
-        table = np.array([(math.nan,) * objectives if row is None else row for row in rows], dtype=float)
-        losses = table.reshape(-1, objectives)
+        losses = self.table(finished)
+        objectives = losses.shape[1]
         excess = self._excess.follow(finished)
         bounds = np.array(excess, dtype=float).reshape(len(excess), len(excess[0]) if excess else 0)
         if objectives == 1:
             return Evidence(cube, np.where(np.isfinite(losses[:, 0]), losses[:, 0], math.nan), bounds)
         rng = np.random.default_rng([self._seed, number, objectives])
         scalars = scalarised(losses, np.abs(rng.normal(size=objectives)))
-        return Evidence(cube, _by_front(losses, scalars) if by_front else scalars, bounds)
+        return Evidence(cube, _by_front(losses, scalars) if by_front else scalars, bounds, objectives)
+
+    def table(self, finished: Sequence[Observation]) -> Array:
+        """The losses of every objective, shape (n, objectives); not finite where nothing is known."""
+        rows = self._losses.follow(finished)
+        objectives = max((len(row) for row in rows if row is not None), default=1)
+        table = np.array([(math.nan,) * objectives if row is None else row for row in rows], dtype=float)
+        return table.reshape(-1, objectives)
 
 
 def scalarised(losses: Array, weights: Array) -> Array:
@@ -139,11 +146,13 @@ def _by_front(losses: Array, scalars: Array) -> Array:
     return np.where(np.isnan(scalars), math.nan, places)
 
 
-def _depth(losses: Array) -> Array:
-    """Warped losses, measured from just beyond the worst one; those that are missing are as bad as the worst."""
+def completed(losses: Array) -> Array:
+    """Losses of one objective, with those that are missing as bad as the worst; shape (n,)."""
     known = np.isfinite(losses)
-    depth = np.zeros(len(losses))
-    if known.any():
-        values = warped(losses[known])
-        depth[known] = values - values.max()
-    return depth - _MARGIN
+    return np.where(known, losses, losses[known].max() if known.any() else 0.0)
+
+
+def _depth(losses: Array) -> Array:
+    """Warped losses, measured from just beyond the worst one."""
+    values = warped(completed(losses))
+    return np.asarray(values - values.max() - _MARGIN)

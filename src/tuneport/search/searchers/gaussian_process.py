@@ -113,6 +113,15 @@ class GaussianProcess:
         return np.asarray(pull @ self._scaled - pull.sum(axis=1)[:, None] * scaled)
 
 
+def expecting(kernel: Kernel, features: Array, values: Array, waiting: Array) -> GaussianProcess:
+    """A process to which what it expects at the `waiting` places, shape (m, columns), has come true, with no doubt."""
+    process = GaussianProcess(kernel, features, values)
+    if not len(waiting):
+        return process
+    values = np.concatenate([values, process.mean(waiting)])
+    return GaussianProcess(kernel, np.concatenate([features, waiting]), values, exact=len(waiting))
+
+
 @dataclass(frozen=True, slots=True)
 class StackedProcess:
     """A Gaussian process of what a share of another one's mean leaves unexplained (after Golovin et al. 2017, 3.3).

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from tuneport.search.searchers.embedding import Embedding
-from tuneport.search.searchers.feasibility import Chance
 from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess
 from tuneport.search.searchers.improvement import improvement_slopes, log_expected_improvement
 from tuneport.search.space import Array
@@ -19,32 +19,60 @@ _ASCENT = 20
 """Iterations of an ascent."""
 
 
+class Term(Protocol):
+    """One reason why a place is promising, as a logarithm; logarithms of independent reasons add up."""
+
+    def log(self, features: Array) -> Array:
+        """The logarithm, shape (n,), at places of shape (n, columns)."""
+        ...
+
+    def slopes(self, features: Array) -> tuple[Array, Array]:
+        """What `log` says, and its gradients by the features, shape (n, columns)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """The logarithm of the expected improvement of one loss.
+
+    Attributes:
+        model: of the warped losses.
+        best: what is to be improved upon.
+    """
+
+    model: GaussianProcess | StackedProcess
+    best: float
+
+    def log(self, features: Array) -> Array:
+        """See `Term.log`."""
+        return log_expected_improvement(*self.model.predict(features), self.best)
+
+    def slopes(self, features: Array) -> tuple[Array, Array]:
+        """See `Term.slopes`."""
+        mean, deviation, by_mean, by_deviation = self.model.slopes(features)
+        of_mean, of_deviation = improvement_slopes(mean, deviation, self.best)
+        slope = of_mean[:, None] * by_mean + of_deviation[:, None] * by_deviation
+        return log_expected_improvement(mean, deviation, self.best), slope
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The logarithm of the expected improvement, less where trials run already, or tend to fail or to break a bound.
+    """The logarithm of what may be expected of a trial, and nothing where trials run already.
 
     Attributes:
         embedding: turns points into features.
-        model: of the warped losses.
-        best: what is to be improved upon; None: nothing yet, so that the chances alone count.
+        terms: what adds up: how much would be gained, and the chances of what must come true for a trial to count.
         waiting: features of running trials, shape (running, columns).
-        chances: what must come true for a trial to count.
     """
 
     embedding: Embedding
-    model: GaussianProcess | StackedProcess
-    best: float | None
+    terms: Sequence[Term]
     waiting: Array
-    chances: Sequence[Chance] = ()
 
     def promise(self, cube: Array) -> Array:
         """How promising snapped points are, shape (n,); -inf in the close surroundings of running trials."""
         features = self.embedding(cube)
-        promise = np.zeros(len(cube))
-        if self.best is not None:
-            promise += log_expected_improvement(*self.model.predict(features), self.best)
-        for chance in self.chances:
-            promise += chance.log(features)
+        promise: Array = np.sum([term.log(features) for term in self.terms], axis=0)
         if len(self.waiting):
             waits = (np.abs(features[:, None] - self.waiting).max(axis=2) < _APART).any(axis=1)
             promise = np.where(waits, -np.inf, promise)
@@ -66,9 +94,7 @@ class Outlook:
         def descent(coordinates: Array) -> tuple[float, Array]:
             cube[moving] = coordinates
             features = self.embedding(cube)
-            ways = [chance.slopes(features) for chance in self.chances]
-            if self.best is not None:
-                ways.append(self._improvement(features, self.best))
+            ways = [term.slopes(features) for term in self.terms]
             promise, slope = sum(value.sum() for value, _ in ways), np.sum([slope for _, slope in ways], axis=0)
             return -float(promise), -self.embedding.pull(cube, slope)[moving]
 
@@ -78,10 +104,3 @@ class Outlook:
         found = minimize(descent, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ASCENT})
         cube[moving] = found.x
         return cube
-
-    def _improvement(self, features: Array, best: float) -> tuple[Array, Array]:
-        """The logarithm of the expected improvement, and its gradients by the features."""
-        mean, deviation, by_mean, by_deviation = self.model.slopes(features)
-        of_mean, of_deviation = improvement_slopes(mean, deviation, best)
-        slope = of_mean[:, None] * by_mean + of_deviation[:, None] * by_deviation
-        return log_expected_improvement(mean, deviation, best), slope
