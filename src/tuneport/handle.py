@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from tuneport.errors import MissingExtraError, WaitTimeoutError
 from tuneport.model.job import TuningJob
-from tuneport.model.results import RunState, StudyResult, Trial
+from tuneport.model.results import DeviceUse, RunState, StudyResult, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,9 @@ class Runs(Protocol):
 
     def logs(self, run: str, trial: int, *, follow: bool = False) -> Iterator[str]:
         """Lines that a trial wrote."""
+
+    def devices(self, run: str) -> Sequence[DeviceUse]:
+        """GPUs of this machine on which trials of it are, and what these have to do."""
 
     def folder(self, run: str) -> Path | None:
         """Where its files are; None if that is not on this machine."""
@@ -98,6 +101,11 @@ class Run:
     def pareto(self) -> tuple[Trial, ...]:
         """The trials that no other beats in one objective without losing in another; see `StudyResult.pareto`."""
         return self.result.pareto
+
+    @property
+    def devices(self) -> Sequence[DeviceUse]:
+        """The GPUs of this machine with its trials, memory and load, while trials of it run on them."""
+        return self._client.devices(self._name)
 
     @property
     def folder(self) -> Path | None:

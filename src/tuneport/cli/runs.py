@@ -57,10 +57,10 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
     Example: tuneport status digits-7f3a
     """
     from tuneport import migration
-    from tuneport.cli.words import best_text, chain, headline, moment, searched, spent, tally
+    from tuneport.cli.words import best_text, chain, device_table, headline, moment, searched, spent, tally
 
     handle = _attach(ref, workspace)
-    result = handle.result
+    result = handle.result.model_copy(update={"devices": tuple(handle.devices)})
     record = migration.whole(result, workspace=workspace)
     if as_json:
         say_json(plain(result))
@@ -72,6 +72,7 @@ def status(ref: Ref, workspace: Workspace = None, as_json: Json = False) -> None
                     headline(result),
                     times,
                     tally(result),
+                    *device_table(result.devices),
                     *searched(result),
                     *spent(result),
                     *chain(record),

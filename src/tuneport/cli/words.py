@@ -10,8 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneport.model.results import RunReason, RunState, Search, StudyResult, Trial, TrialState, usable
+from tuneport.model.results import (
+    DeviceUse,
+    RunReason,
+    RunState,
+    Search,
+    StudyResult,
+    Trial,
+    TrialState,
+    usable,
+)
 from tuneport.model.study import Objective
+from tuneport.model.trial_spec import about
 
 SHOWN = 10
 """Trials in the table at the end of a run."""
@@ -161,6 +171,26 @@ def spent(result: StudyResult) -> list[str]:
 
     prices = load().prices
     return [] if result.cost is None else [f"spent {result.cost:.2f} {prices.currency}, by {prices}"]
+
+
+def device_table(devices: Sequence[DeviceUse]) -> list[str]:
+    """The GPUs on which trials of a run are, in a table if there are any; - where something is not known."""
+    rows = [["device", "name", "trials", "memory", "busy"]]
+    rows += [
+        [
+            one.id,
+            one.name,
+            ", ".join(map(str, one.trials)) or "none",
+            f"{_size(one.used)} of {_size(one.memory)}",
+            "-" if one.busy is None else f"{one.busy:.0%}",
+        ]
+        for one in devices
+    ]
+    return [table(rows, whole=True)] if devices else []
+
+
+def _size(size: int | None) -> str:
+    return "-" if size is None else about(size)
 
 
 def tally(result: StudyResult) -> str:

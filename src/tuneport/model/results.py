@@ -168,6 +168,22 @@ class Trial(Word):
         return None if self.started is None or self.ended is None else self.ended - self.started
 
 
+class DeviceUse(Word):
+    """A GPU of this machine while trials of a run are on it."""
+
+    id: str
+    """As CUDA_VISIBLE_DEVICES names it."""
+    name: str
+    trials: tuple[int, ...] = ()
+    """Those of the run that are on it."""
+    memory: int | None = None
+    """Its bytes; None if that is not known."""
+    used: int | None = None
+    """Bytes of it that are taken, by whomever."""
+    busy: float | None = None
+    """Part of the last moment in which it computed, from 0 to 1."""
+
+
 class Search(Word):
     """What proposed the points of a run."""
 
@@ -199,6 +215,8 @@ class StudyResult(Word):
     """The same in one sentence."""
     notes: tuple[str, ...] = ()
     """What else there is to know of how it ran, in sentences, such as why trials were not run as asked for."""
+    devices: tuple[DeviceUse, ...] = ()
+    """GPUs of this machine on which trials of it are, where somebody has looked at them, as `status` does."""
     cost: float | None = None
     """What its trials have cost so far, by the user's price table and in its currency; None: not known."""
     created: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tuneport import exchange
@@ -12,7 +12,7 @@ from tuneport.catalog.prices import Prices, spent
 from tuneport.errors import BackendError, ConflictError, UnknownTrialError
 from tuneport.exchange import Translated
 from tuneport.model.job import TuningJob
-from tuneport.model.results import RunState, StudyResult, Trial
+from tuneport.model.results import DeviceUse, RunState, StudyResult, Trial
 from tuneport.model.word import Word
 from tuneport.remote.ledger import Ledger, Submission
 from tuneport.translation.lowering import Hint, lower, meant
@@ -141,6 +141,11 @@ class RemoteRuns:
     def folder(self, run: str) -> None:
         """Its files are not on this machine."""
         del run
+
+    def devices(self, run: str) -> Sequence[DeviceUse]:
+        """Its GPUs are not on this machine."""
+        del run
+        return ()
 
     def stop(self, run: str, trial: int | None = None) -> None:
         """Ask the service to stop the run, or one of its trials."""

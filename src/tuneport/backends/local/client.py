@@ -32,11 +32,12 @@ from tuneport.engine.ledger import Ledger, machine_folder
 from tuneport.engine.logs import follow_log, read_log
 from tuneport.engine.metering import Metering
 from tuneport.engine.nvml import connected
+from tuneport.engine.occupancy import occupancy
 from tuneport.engine.record import Record
 from tuneport.engine.store import RunRow, Store
 from tuneport.errors import ConflictError, EngineError, JobError, UnknownTrialError
 from tuneport.model.job import TuningJob
-from tuneport.model.results import RunState, StudyResult, Trial
+from tuneport.model.results import DeviceUse, RunState, StudyResult, Trial
 from tuneport.model.trial_spec import TrialSpec
 
 Observer = Callable[[StudyResult], None]
@@ -349,6 +350,10 @@ class LocalClient:
     def folder(self, run: str) -> Path:
         """The folder of a run."""
         return self._store.folder(run)
+
+    def devices(self, run: str) -> Sequence[DeviceUse]:
+        """The GPUs of this machine and what they have to do, while trials of a run are on them."""
+        return occupancy(self._record(run))
 
     def logs(self, run: str, trial: int, *, follow: bool = False) -> Iterator[str]:
         """Lines of a trial's output.
