@@ -24,7 +24,8 @@ from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Categorical, Float, Int
 from tuneport.model.results import FailureKind, RunReason, RunState, StudyResult, TrialState
 from tuneport.model.study import Anneal, Asha, Bayesian, Grid, MedianStopping, Sobol, Tpe, minimize
-from tuneport.search.study import Asked, Ended, Reported, Study
+from tuneport.search.events import Asked, Ended, Reported
+from tuneport.search.study import Study
 
 MakeJob = Callable[..., TuningJob]
 Drive = Callable[[TuningJob], StudyResult]

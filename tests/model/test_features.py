@@ -27,7 +27,8 @@ WHOLE = {"inputs", "output", "warm_start", "variants", "constraints"}
 AS_ONE = {Constraint, Plugin}
 """Words that are one feature, whatever their fields say."""
 CANDIDATES = [
-    1, 2, 0.3, 3, 12, True, "best", "sagemaker", "convex", "log", "identical", "stream", "flag", "a", "a:b",
+    1, 2, 0.3, 3, 12, True, "best", "promotion", "sagemaker", "convex", "log", "identical", "stream", "flag",
+    "a", "a:b",
     ["a"], ["--x"],
     {"k": "v"}, {"native": {"x": 1}}, [{"name": "t", "uri": "data"}], {"uri": "out"},
     [{"metric": "latency", "at_most": 1}],
@@ -94,6 +95,7 @@ def jobs_with(word, field):
                 continue
             for value in CANDIDATES:
                 data = specimen.model_dump(mode="json")
+                data["trial"]["resumable"] = True  # or else nothing may pause
                 resolve(data, place)[field] = value
                 try:
                     job = TuningJob.model_validate(data)

@@ -12,10 +12,11 @@ from tuneport.errors import SearchError
 from tuneport.model.parameters import Float
 from tuneport.model.results import TrialState
 from tuneport.model.study import Asha, AutoStopping, CurveStopping, Hyperband, MedianStopping, Random, maximize
+from tuneport.search.events import Restarted
 from tuneport.search.protocols import Decision
 from tuneport.search.schedulers import make_scheduler
 from tuneport.search.schedulers.hyperband import bracket
-from tuneport.search.study import Restarted, Study
+from tuneport.search.study import Study
 
 from .spaces import spec
 

@@ -11,8 +11,9 @@ from tuneport.errors import SearchError, SpaceExhaustedError, TrialFinishedError
 from tuneport.model.parameters import Categorical, Float, Int
 from tuneport.model.results import Failure, FailureKind, Measurement, TrialState, best_trial
 from tuneport.model.study import Asha, Bayesian, Grid, Random, maximize, minimize
+from tuneport.search.events import Asked, Ended, Reported, Restarted
 from tuneport.search.protocols import Decision
-from tuneport.search.study import Asked, Ended, Reported, Restarted, Study
+from tuneport.search.study import Study
 
 from .spaces import spec
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from tuneport.engine.checkpoints import inherit
 from tuneport.engine.devices import Lease, Leases
 from tuneport.engine.diagnosis import of_device
 from tuneport.engine.executors.protocols import Emitted, Executor, Exited, Measured
+from tuneport.engine.floods import Flood
 from tuneport.engine.launch import Reported, TrialContext
-from tuneport.engine.record import COMPLETE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
+from tuneport.engine.record import COMPLETE, PAUSE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
 from tuneport.engine.store import Event, Store
+from tuneport.engine.tally import Tally, Verdict
 from tuneport.errors import SpaceExhaustedError
 from tuneport.model.job import TuningJob
-from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState, eligible
-from tuneport.model.study import Objective
-from tuneport.search.protocols import Decision
+from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState
+from tuneport.search.protocols import Decision, Replace, Resume
 
 PATIENCE = 0.25
 """Seconds between looks at requests of other processes and at the clock, while nothing happens."""
@@ -25,15 +27,6 @@ MAX_REPORTS = 10_000
 """Reports of one attempt that are recorded one by one; of more, only the best and the last, to bound memory."""
 MAX_LOSSES = 3
 """A trial whose watcher is killed is started again so many times before it counts as failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why the run ends now, and what becomes of it; trials that still run are stopped."""
-
-    state: RunState
-    reason: RunReason
-    message: str
 
 
 class Engine:
@@ -84,9 +77,9 @@ class Engine:
         self._exhausted = False
         self._ready: dict[str, Any] | None = None
         self._requests: set[int | None] = set()
-        self._floods: dict[int, _Flood] = {}
+        self._floods: dict[int, Flood] = {}
         self._unsaved: list[Event] = []
-        self._tally = _Tally(record)
+        self._tally = Tally(record)
 
     def interrupt(self) -> None:
         """End soon and cleanly, so that the run can be resumed; may be called by a signal handler."""
@@ -150,8 +143,10 @@ class Engine:
                 self._write(Event("adopted", trial))  # all that it has reported will be read once more
                 if life.stopping is not None:
                     self._executor.stop(trial)  # whoever decided so may not have got to saying it
+            elif life.stopping == PAUSE:
+                self._write(Event("paused", trial))  # that was decided, and stays so
             elif life.stopping in {SCHEDULER, COMPLETE, PERSON}:
-                self._end_stopped(trial, life.stopping)  # that was decided, and stays so
+                self._end_stopped(trial, life.stopping)  # likewise
             else:
                 self._write(Event("requeued", trial, {"counts": "nothing", "failure": None}))
         self._save()
@@ -167,37 +162,35 @@ class Engine:
         return self._record.lives[trial].stopping is None and self._lasts(trial)
 
     def _nothing_left(self) -> bool:
-        return self._asked_all() and not self._record.waiting
+        return self._asked_all() and not self._record.waiting and self._record.study.due() is None
 
     def _asked_all(self) -> bool:
         most = self._job.budget.max_trials
-        return self._exhausted or (most is not None and len(self._record.lives) >= most)
+        enough = self._exhausted or not self._record.study.wants_more
+        return enough or (most is not None and len(self._record.lives) >= most)
 
     def _finish(self) -> None:
         if self._verdict is None and self._interrupted and (self._record.running or not self._nothing_left()):
             left = "; its trials go on where they are" if self._record.running else ""
             self._write(Event("interrupted", None, {"message": f"interrupted{left}; it can be resumed"}))
         else:
-            verdict = self._verdict or self._limits() or self._failures() or self._complete()
+            verdict = self._verdict or self._tally.verdict() or self._tally.done(exhausted=self._exhausted)
             for trial in list(self._record.waiting):
                 message = "the run ended before it could run again"
                 self._end(trial, TrialState.STOPPED, _stopped(FailureKind.CANCELLED, message))
+            for trial in list(self._record.paused):
+                self._end_stopped(trial, PAUSE)
             body = {"state": verdict.state.value, "reason": verdict.reason.value, "message": verdict.message}
             self._write(Event("finished", None, body))
         self._save()
         self._notify()
-
-    def _complete(self) -> Verdict:
-        if self._exhausted:
-            return self._spent(RunReason.EXHAUSTED, "every point of the space has been tried")
-        return self._spent(RunReason.COMPLETED, "all trials have ended")
 
     # What ends a run early --------------------------------------------------------------------------------------
 
     def _judge(self) -> None:
         self._requests = self._store.stop_requests(self._record.row.id)
         if self._verdict is None:
-            self._verdict = self._stop_request() or self._limits() or self._failures()
+            self._verdict = self._stop_request() or self._tally.verdict()
         if (self._verdict is not None or self._interrupted) and self._record.state is not RunState.STOPPING:
             self._write(Event("stopping"))
 
@@ -205,43 +198,6 @@ class Engine:
         if None in self._requests:
             return Verdict(RunState.STOPPED, RunReason.REQUEST, "stopped by request")
         return None
-
-    def _limits(self) -> Verdict | None:
-        budget, best = self._job.budget, self._tally.best
-        if best is not None and self._objective.reached(best):
-            message = f"the target {self._objective.target:g} for {self._objective.metric} is reached"
-            return Verdict(RunState.SUCCEEDED, RunReason.TARGET, message)
-        if budget.max_seconds is not None and self._record.seconds >= budget.max_seconds:
-            return self._spent(RunReason.TIME, f"the time budget of {budget.max_seconds:g} s is spent")
-        if budget.max_cost is not None and self._record.cost >= budget.max_cost:
-            return self._spent(RunReason.COST, f"the money of the budget, {budget.max_cost:g}, is spent")
-        patience = budget.max_trials_without_improvement
-        if patience is not None and self._tally.since_best >= patience:
-            message = f"{patience} trials in a row did not improve on the best"
-            return self._spent(RunReason.NO_IMPROVEMENT, message)
-        return None
-
-    def _spent(self, reason: RunReason, message: str) -> Verdict:
-        """A budget is spent: a success if it bought a result."""
-        if self._tally.good:
-            return Verdict(RunState.SUCCEEDED, reason, message)
-        return Verdict(RunState.FAILED, reason, f"{message}, and none has a result")
-
-    def _failures(self) -> Verdict | None:
-        """The rules of `Budget.max_failed_trials`."""
-        most, failed, good = self._job.budget.max_failed_trials, self._tally.failed, self._tally.good
-        message = None
-        if most is None:
-            if failed >= 5 and not good:
-                message = "the first 5 trials to end have all failed"
-        elif most > 0:
-            if failed >= most:
-                message = f"{failed} trials have failed; at most {most - 1} may"
-        elif failed and not good:
-            message = "the first trial failed"
-        elif failed >= 5 and failed > good:
-            message = f"{failed} trials have failed and only {good} have not"
-        return Verdict(RunState.FAILED, RunReason.FAILURES, message) if message else None
 
     def _stop_what_must(self) -> None:
         """Stop single trials on request, and all of them when the run must end now."""
@@ -279,14 +235,33 @@ class Engine:
         self._look_ahead()
 
     def _next(self) -> int | None:
-        """A trial that waits for another attempt, or else a new one; None if there is nothing to start."""
+        """A trial that waits for another attempt, one that is due, or else a new one; None if there is none."""
         if self._record.waiting:
             return next(iter(self._record.waiting))
+        match self._record.study.due():
+            case Resume(trial):
+                self._write(Event("resumed", trial))
+                return trial
+            case Replace(trial, parent):
+                return self._replace(trial, parent)
         parameters, self._ready = self._ready or self._propose(), None
         if parameters is None:
             return None
         trial = len(self._record.lives) + 1
         self._write(Event("asked", trial, {"parameters": parameters}))
+        return trial
+
+    def _replace(self, replaced: int | None, parent: int) -> int:
+        """Begin a trial that goes on from another's checkpoint, in place of a paused one or of one that has failed."""
+        trial = len(self._record.lives) + 1
+        parameters = self._record.study.propose(parent)
+        run = self._record.row.id
+        if not inherit(self._store.trial_folder(run, parent), self._store.trial_folder(run, trial)):
+            self._notes.append(f"trial {parent} left no checkpoint where trial {trial} goes on from it")
+        if replaced is not None:
+            message = f"trial {trial} took its place, which goes on from trial {parent}"
+            self._end(replaced, TrialState.STOPPED, _stopped(FailureKind.STOPPED_BY_SCHEDULER, message))
+        self._write(Event("asked", trial, {"parameters": parameters, "parent": parent}))
         return trial
 
     def _propose(self) -> dict[str, Any] | None:
@@ -366,7 +341,7 @@ class Engine:
         if not report.metrics:
             return
         if life.reports >= MAX_REPORTS:
-            self._floods.setdefault(trial, _Flood(self._objective)).add(report)
+            self._floods.setdefault(trial, Flood(self._objective)).add(report)
             return
         elapsed = report.time - life.started if report.time is not None and life.started is not None else None
         body = measurement_body(
@@ -375,7 +350,7 @@ class Engine:
         self._write(Event("reported", trial, body))
         decision = self._record.study.decision(trial)
         if life.stopping is None and decision is not Decision.CONTINUE:
-            self._stop(trial, SCHEDULER if decision is Decision.STOP else COMPLETE)
+            self._stop(trial, _WHY[decision])
 
     def _conclude(self, event: Exited) -> None:
         """A trial's process has ended: start it again, or record what became of it."""
@@ -387,6 +362,9 @@ class Engine:
         self._pool.release(life.lease)
         if life.stopping == RUN_ENDS and self._verdict is None and (event.stopped or event.lost):
             self._requeue(trial, "nothing", None)  # interrupted: it runs again when the run is resumed
+        elif life.stopping == PAUSE and event.stopped:
+            self._write(Event("paused", trial, at=event.time))
+            self._tally.add(self._record.study.trial(trial))
         elif life.stopping is not None and event.stopped:
             self._end_stopped(trial, life.stopping, event.last_lines, event.time)
         elif event.lost and life.losses < MAX_LOSSES:
@@ -425,8 +403,10 @@ class Engine:
         """Record the end of a trial that we stopped."""
         if why == COMPLETE:
             self._end(trial, None, None, at)
-        elif why == SCHEDULER:
+        elif why in {SCHEDULER, PAUSE}:
             message = "early stopping gave its place to more promising trials"
+            if why == PAUSE:
+                message = "it paused, and was not among those that went on before the run ended"
             self._end(trial, TrialState.STOPPED, _stopped(FailureKind.STOPPED_BY_SCHEDULER, message, last_lines), at)
         else:
             message = "stopped by request" if why == PERSON else "stopped because the run ended"
@@ -439,63 +419,9 @@ class Engine:
         self._varied.pop(trial, None)
 
 
+_WHY = {Decision.STOP: SCHEDULER, Decision.COMPLETE: COMPLETE, Decision.PAUSE: PAUSE}
+"""Why a trial is being stopped, by what the scheduler decided."""
+
+
 def _stopped(kind: FailureKind, message: str, last_lines: Sequence[str] = ()) -> Failure:
     return Failure(kind=kind, message=message, last_lines=tuple(last_lines))
-
-
-class _Flood:
-    """What is kept of reports beyond counting: the best, and the latest value of each metric."""
-
-    def __init__(self, objective: Objective) -> None:
-        self._objective = objective
-        self._best: Reported | None = None
-        self._latest: dict[str, float] = {}
-        self._last: Reported | None = None
-
-    def add(self, report: Reported) -> None:
-        """Take one more."""
-        self._latest.update(report.metrics)
-        value = report.metrics.get(self._objective.metric)
-        if value is None:
-            return
-        self._last = report
-        if self._best is None or self._objective.better(value, self._best.metrics[self._objective.metric]):
-            self._best = report
-
-    def reports(self) -> list[Reported]:
-        """The best, then the last with all that was said lately."""
-        best = [self._best] if self._best is not None and self._best is not self._last else []
-        step, when = (self._last.step, self._last.time) if self._last else (None, None)
-        return [*best, Reported(self._latest, step, when)]
-
-
-class _Tally:
-    """Counts that the budgets need, kept up to date trial by trial."""
-
-    def __init__(self, record: Record) -> None:
-        self._objective = record.job.study.objective
-        self._constraints = record.job.study.constraints
-        self.good = 0
-        self.failed = 0
-        self.since_best = 0
-        self.best: float | None = None
-        ended = [trial for trial in record.study.trials if trial.state.ended]
-        for trial in sorted(ended, key=lambda one: record.lives[one.id].ended or 0.0):
-            self.add(trial)
-
-    def add(self, trial: Trial) -> None:
-        """Take an ended trial into account; one that was stopped counts with what it had."""
-        if trial.state in {TrialState.FAILED, TrialState.INFEASIBLE}:
-            self.failed += trial.state is TrialState.FAILED
-            self.since_best += 1
-            return
-        if not eligible(trial, [self._objective], ()):
-            return
-        self.good += 1
-        value = trial.metrics[self._objective.metric]
-        if not eligible(trial, [self._objective], self._constraints):
-            self.since_best += 1
-        elif self.best is None or self._objective.better(value, self.best):
-            self.best, self.since_best = value, 0
-        else:
-            self.since_best += 1

@@ -12,9 +12,10 @@ from tuneport.engine.metering import Usage
 from tuneport.engine.store import Event, RunRow
 from tuneport.model.job import TuningJob
 from tuneport.model.results import Failure, Measurement, RunReason, RunState, Search, StudyResult, Trial, TrialState
-from tuneport.search.study import Asked, Ended, Reported, Restarted, Study
+from tuneport.search.events import Asked, Ended, Paused, Reported, Restarted, Resumed
+from tuneport.search.study import Study
 
-SCHEDULER, COMPLETE, PERSON, RUN_ENDS = "scheduler", "complete", "person", "run_ends"
+SCHEDULER, COMPLETE, PAUSE, PERSON, RUN_ENDS = "scheduler", "complete", "pause", "person", "run_ends"
 """Why a trial is being stopped."""
 
 
@@ -58,6 +59,8 @@ class Record:
         """Trials that have been started and have not ended, in the order of their start."""
         self.waiting: dict[int, None] = {}
         """Trials that have been asked for and are to be started, or started again."""
+        self.paused: dict[int, None] = {}
+        """Trials that rest at their checkpoints."""
         self.state = RunState.PENDING
         self.reason: RunReason | None = None
         self.message = ""
@@ -121,7 +124,7 @@ class Record:
     def _apply_to_trial(self, event: Event, trial: int, body: dict[str, Any]) -> None:
         match event.kind:
             case "asked":
-                self.study.apply(Asked(trial, body["parameters"]))
+                self.study.apply(Asked(trial, body["parameters"], body.get("parent")))
                 self.lives[trial] = Life()
                 self.waiting[trial] = None
             case "started":
@@ -138,25 +141,42 @@ class Record:
             case "reported":
                 self.lives[trial].reports += 1
                 self.study.apply(Reported(trial, _measurement(body)))
+            case "ended":
+                if trial in self.running:
+                    self._leave(trial, event.at)
+                self.lives[trial].ended = event.at
+                self._move(trial, None)
+                self.study.apply(_end(trial, body))
+            case _:
+                self._apply_to_attempt(event, trial, body)
+
+    def _apply_to_attempt(self, event: Event, trial: int, body: dict[str, Any]) -> None:
+        match event.kind:
             case "adopted":
                 self.lives[trial].reports = 0
                 self.study.apply(Restarted(trial))
             case "stopping":
                 self.lives[trial].stopping = body["why"]
             case "requeued":
+                self._leave(trial, event.at)
                 life = self.lives[trial]
-                self._busy += event.at - (life.started or event.at)
-                life.stopping = None
                 life.retries += body["counts"] == "retry"
                 life.losses += body["counts"] == "loss"
-                self.study.apply(Restarted(trial))
+                self.study.apply(Resumed(trial) if self.job.trial.resumable else Restarted(trial))
                 self._move(trial, self.waiting)
-            case "ended":
-                if trial in self.running:
-                    self._busy += event.at - (self.lives[trial].started or event.at)
-                self.lives[trial].ended = event.at
-                self._move(trial, None)
-                self.study.apply(_end(trial, body))
+            case "paused":
+                self._leave(trial, event.at)
+                self.study.apply(Paused(trial))
+                self._move(trial, self.paused)
+            case "resumed":
+                self.study.apply(Resumed(trial))
+                self._move(trial, self.waiting)
+
+    def _leave(self, trial: int, at: float) -> None:
+        """An attempt of a trial is over."""
+        life = self.lives[trial]
+        self._busy += at - (life.started or at)
+        life.stopping = None
 
     def _learn(self, event: Event, life: Life, body: dict[str, Any]) -> None:
         """Remember what trials take of memory; before its first report, one may not have got to what takes most."""
@@ -169,6 +189,7 @@ class Record:
     def _move(self, trial: int, to: dict[int, None] | None) -> None:
         self.running.pop(trial, None)
         self.waiting.pop(trial, None)
+        self.paused.pop(trial, None)
         if to is not None:
             to[trial] = None
 

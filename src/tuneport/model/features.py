@@ -9,7 +9,7 @@ import copy
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from functools import cache, partial
 from operator import attrgetter, ne
@@ -28,6 +28,7 @@ from tuneport.model.study import (
     Grid,
     Hyperband,
     MedianStopping,
+    Pbt,
     Plugin,
     Random,
     Sobol,
@@ -76,6 +77,8 @@ class Feature(StrEnum):
     ALGORITHM_HYPERBAND_OPTIONS = auto()
     ALGORITHM_CMAES = auto()
     ALGORITHM_CMAES_OPTIONS = auto()
+    ALGORITHM_PBT = auto()
+    ALGORITHM_PBT_OPTIONS = auto()
     ALGORITHM_PLUGIN = auto()
     ALGORITHM_AUTO = auto()
     ALGORITHM_SEED = auto()
@@ -84,6 +87,7 @@ class Feature(StrEnum):
     EARLY_STOPPING_MEDIAN_OPTIONS = auto()
     EARLY_STOPPING_ASHA = auto()
     EARLY_STOPPING_ASHA_OPTIONS = auto()
+    EARLY_STOPPING_PROMOTION = auto()
     EARLY_STOPPING_CURVE = auto()
     EARLY_STOPPING_CURVE_OPTIONS = auto()
     EARLY_STOPPING_AUTO = auto()
@@ -137,6 +141,7 @@ class Feature(StrEnum):
     TRIAL_METRIC_PATTERNS = auto()
     TRIAL_WARM_WORKERS = auto()
     TRIAL_PRELOAD = auto()
+    TRIAL_RESUMABLE = auto()
 
     RESOURCES_GPUS = auto()
     RESOURCES_GPU_SHARE = auto()
@@ -367,8 +372,13 @@ def _chosen(says: str, pointer: str, kind: type[Word]) -> Entry:
 
 def _options(says: str, pointer: str, kind: type[Word], **options: Any) -> Entry:
     """Fields of an algorithm or stopping rule that are not left at their defaults."""
-    fields = tuple(Field(pointer, name, kinds=(kind,)) for name in kind.model_fields if name not in {"kind", "seed"})
+    fields = tuple(Field(pointer, name, kinds=(kind,)) for name in kind.model_fields if name not in _APART)
     return Entry(says, fields, {pointer: {"kind": kind.model_fields["kind"].default, **options}})
+
+
+def _pausing(entry: Entry) -> Entry:
+    """Something for which trials pause: the specimen's trainer goes on from its checkpoint."""
+    return replace(entry, changes={**entry.changes, "/trial/resumable": True})
 
 
 def _program(says: str, pointer: str, test: Test | None = None, **trial: Any) -> Entry:
@@ -402,6 +412,8 @@ _ON_B = {**_INT, "name": "y", "when": {"parameter": "x", "values": ["b"]}}
 _ON_Y = {**_INT, "name": "z", "when": {"parameter": "y", "values": [1]}}
 _SCORE = {"metric": "score", "goal": "maximize"}
 _SIZE = {"metric": "size", "goal": "minimize"}
+_APART = {"kind", "seed", "form"}
+"""Fields of algorithms and stopping rules that are no options, but features of their own."""
 _ALGORITHM = "/study/algorithm"
 _STOPPING = "/study/early_stopping"
 _F = Feature
@@ -481,6 +493,8 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.ALGORITHM_CMAES_OPTIONS: _options(
         "options of covariance matrix adaptation", _ALGORITHM, CmaEs, population_size=12
     ),
+    _F.ALGORITHM_PBT: _pausing(_chosen("population-based training", _ALGORITHM, Pbt)),
+    _F.ALGORITHM_PBT_OPTIONS: _pausing(_options("options of population training", _ALGORITHM, Pbt, interval=5)),
     _F.ALGORITHM_PLUGIN: Entry(
         "a searcher of another package",
         (Field(_ALGORITHM, kinds=(Plugin,)),),
@@ -492,6 +506,13 @@ CATALOGUE: Mapping[Feature, Entry] = {
     _F.EARLY_STOPPING_MEDIAN_OPTIONS: _options("options of the median rule", _STOPPING, MedianStopping, min_steps=3),
     _F.EARLY_STOPPING_ASHA: _chosen("asynchronous successive halving", _STOPPING, Asha),
     _F.EARLY_STOPPING_ASHA_OPTIONS: _options("options of successive halving", _STOPPING, Asha, max_resource=27),
+    _F.EARLY_STOPPING_PROMOTION: _pausing(
+        Entry(
+            "trials that pause at rungs and may be promoted later",
+            (*_field(f"{_STOPPING}/form"), *_field(f"{_ALGORITHM}/form")),
+            {_STOPPING: {"kind": "asha", "form": "promotion"}},
+        )
+    ),
     _F.EARLY_STOPPING_CURVE: _chosen("stopping by extrapolated learning curves", _STOPPING, CurveStopping),
     _F.EARLY_STOPPING_CURVE_OPTIONS: _options("options of curve stopping", _STOPPING, CurveStopping, use_elapsed=True),
     _F.EARLY_STOPPING_AUTO: _chosen("stopping as the backend likes", _STOPPING, AutoStopping),
@@ -580,6 +601,7 @@ CATALOGUE: Mapping[Feature, Entry] = {
         _field("/trial/preload"),
         {"/trial/warm_workers": True, "/trial/preload": ["json"]},
     ),
+    _F.TRIAL_RESUMABLE: _set("a trainer that goes on from its checkpoint", "/trial/resumable", True, weight="cosmetic"),
     _F.RESOURCES_GPUS: _set("GPUs", "/trial/resources/gpus", 1, lambda value: value >= 1),
     _F.RESOURCES_GPU_SHARE: _set("a share of a GPU", "/trial/resources/gpus", 0.5, lambda value: 0 < value < 1),
     _F.RESOURCES_GPU_TYPE: _set("a kind of GPU", "/trial/resources/gpu_type", "a100-40gb"),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from tuneport.model.parameters import allowed
-from tuneport.model.study import Grid, StudySpec
+from tuneport.model.study import Grid, Pbt, StudySpec
 from tuneport.model.trial_spec import Seconds, TrialSpec
 from tuneport.model.word import Flaw, Integer, Json, Number, Str, Text, Word, did_you_mean, short
 
@@ -106,6 +106,11 @@ class TuningJob(Word):
                 )
         if study is not None and trial is not None:
             yield from _variant_flaws(study, trial)
+            if study.pauses and not trial.resumable:
+                how = "must be true, since trials pause and go on later: the trainer has to go on from its checkpoint"
+                yield Flaw(f"{how} in tuneport_trial.checkpoint_dir()", "trial", "resumable")
+        if study is not None and budget is not None:
+            yield from _population_flaws(study, budget)
         if study is not None and budget is not None and _endless(study, budget):
             yield Flaw("null needs another limit: max_seconds, max_cost, a target or a grid", "budget", "max_trials")
 
@@ -128,6 +133,12 @@ def _variant_flaws(study: StudySpec, trial: TrialSpec) -> Iterator[Flaw]:
                 yield Flaw(f"'{parent.name}' is never {short(value)}", *here, "values", at)
 
 
+def _population_flaws(study: StudySpec, budget: Budget) -> Iterator[Flaw]:
+    population = study.algorithm.population if isinstance(study.algorithm, Pbt) else 0
+    if budget.max_trials is not None and budget.max_trials < population:
+        yield Flaw(f"must not be below the population: {budget.max_trials} < {population}", "budget", "max_trials")
+
+
 def _endless(study: StudySpec, budget: Budget) -> bool:
     limits = (budget.max_trials, budget.max_seconds, budget.max_cost, study.objective.target)
-    return all(limit is None for limit in limits) and not isinstance(study.algorithm, Grid)
+    return all(limit is None for limit in limits) and not isinstance(study.algorithm, (Grid, Pbt))

@@ -23,6 +23,8 @@ class TrialState(StrEnum):
 
     REQUESTED = "requested"
     RUNNING = "running"
+    PAUSED = "paused"
+    """It rests at its checkpoint and may go on."""
     STOPPING = "stopping"
     SUCCEEDED = "succeeded"
     STOPPED = "stopped"
@@ -142,10 +144,12 @@ class Trial(Word):
     measurements: tuple[Measurement, ...] = ()
     """Everything that was reported, in order."""
     final_measurement: Measurement | None = None
-    """The result, chosen by `study.measurement`; None if there is none."""
+    """The result, chosen by `study.measurement`, as of its end or its latest pause; None if there is none."""
     failure: Failure | None = None
     attempt: int = 1
-    """Which attempt this is; above 1 after retries."""
+    """Which attempt this is; above 1 after retries and pauses."""
+    parent: int | None = None
+    """The trial from whose checkpoint it began, in population-based training."""
     started: float | None = None
     """When its latest attempt began."""
     ended: float | None = None

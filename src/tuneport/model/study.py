@@ -157,6 +157,10 @@ class Auto(_Seeded):
     kind: Literal["auto"] = "auto"
 
 
+HalvingForm: TypeAlias = Literal["stopping", "promotion"]
+"""The two forms of successive halving: trials are stopped at rungs, or pause there and may be promoted later."""
+
+
 class Hyperband(_Seeded):
     """Random draws, each given as many steps as it earns (Li et al. 2018), without waiting for slow trials."""
 
@@ -167,14 +171,37 @@ class Hyperband(_Seeded):
     """Steps after which a trial is complete and stopped; None: learned from the trials that ran to their end."""
     reduction_factor: Annotated[Integer, Field(ge=2)] = 3
     """One in this many goes on from each rung to the next."""
+    form: HalvingForm = "stopping"
+    """What becomes of a trial at a rung; see `Asha`."""
 
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
         yield from _resource_flaws(fields)
 
 
+class Pbt(_Seeded):
+    """Population-based training (Jaderberg et al. 2017): trials train side by side, and the worst give way.
+
+    After every interval all members of the population pause. For each of the worst, a new trial goes on from a copy of
+    the checkpoint of one of the best, its parent, with parameters near the parent's. The first objective decides.
+    """
+
+    kind: Literal["pbt"] = "pbt"
+    population: Annotated[Integer, Field(ge=2)] = 8
+    """Trials that train side by side; those that take the place of others count among `budget.max_trials` as well."""
+    interval: Annotated[Integer, Field(ge=1)] = 1
+    """Steps between two comparisons. A step is one report of the primary metric."""
+    quantile: Annotated[Number, Field(gt=0, le=0.5)] = 0.25
+    """Share of the population that gives way, and share of it that has heirs; at least one trial."""
+    resample: Annotated[Number, Field(ge=0, le=1)] = 0.25
+    """Chance of each parameter to be drawn anew rather than changed a little."""
+    max_resource: Annotated[Integer, Field(ge=1)] | None = None
+    """Steps after which a trial is complete and stopped; None: trials end by themselves."""
+
+
 Algorithm: TypeAlias = Annotated[
-    Random | Grid | Sobol | Bayesian | Tpe | Anneal | CmaEs | Hyperband | Plugin | Auto, Field(discriminator="kind")
+    Random | Grid | Sobol | Bayesian | Tpe | Anneal | CmaEs | Hyperband | Pbt | Plugin | Auto,
+    Field(discriminator="kind"),
 ]
 """Any search algorithm, told apart by `kind`."""
 
@@ -202,6 +229,9 @@ class Asha(Word):
     """Steps after which a trial is complete and stopped; None: trials end by themselves."""
     reduction_factor: Annotated[Integer, Field(ge=2)] = 3
     """One in this many goes on from each rung to the next; rungs lie this factor apart."""
+    form: HalvingForm = "stopping"
+    """`stopping`: a trial that is not among the best at a rung is stopped for good. `promotion`: it pauses, and goes on
+    from its checkpoint once it is among them; the trainer has to be able to (`trial.resumable`)."""
 
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
@@ -259,6 +289,14 @@ class StudySpec(Word):
         """The primary objective."""
         return self.objectives[0]
 
+    @property
+    def pauses(self) -> bool:
+        """Whether trials pause, to go on from their checkpoints later."""
+        return isinstance(self.algorithm, Pbt) or any(
+            isinstance(rule, (Asha, Hyperband)) and rule.form == "promotion"
+            for rule in (self.algorithm, self.early_stopping)
+        )
+
     @classmethod
     def _flaws(cls, fields: Mapping[str, Any]) -> Iterator[Flaw]:
         nodes = [_Node.of(index, item) for index, item in enumerate(fields.get("parameters") or ())]
@@ -269,8 +307,8 @@ class StudySpec(Word):
         algorithm = fields.get("algorithm")
         if isinstance(algorithm, Grid):
             yield from _grid_flaws(nodes)
-        if isinstance(algorithm, Hyperband) and fields.get("early_stopping") is not None:
-            yield Flaw("hyperband stops trials itself: leave early_stopping out", "early_stopping")
+        if isinstance(algorithm, (Hyperband, Pbt)) and fields.get("early_stopping") is not None:
+            yield Flaw(f"{algorithm.kind} stops trials itself: leave early_stopping out", "early_stopping")
 
 
 @dataclass(frozen=True, slots=True)

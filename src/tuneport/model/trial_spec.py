@@ -366,6 +366,9 @@ class TrialSpec(Word):
     """Trials are forked from a process that has imported their modules, where that is safe: for many short trials."""
     preload: tuple[Module, ...] = ()
     """Modules that this process imports; empty: those that the first trial imports of installed packages."""
+    resumable: bool = False
+    """The trainer goes on from the newest checkpoint in ``tuneport_trial.checkpoint_dir()`` if there is one, and says
+    the step in its reports; so that trials can pause, and attempts need not begin anew."""
     variants: tuple[Variant, ...] = ()
     """What some values of a parameter change of all this, such as an image for each of several models."""
 

@@ -14,6 +14,7 @@ from tuneport.model.study import (
     CmaEs,
     Grid,
     Hyperband,
+    Pbt,
     Plugin,
     Random,
     Sobol,
@@ -63,7 +64,7 @@ def provenance(algorithm: Algorithm) -> str:
             packages = ["tuneport", "cmaes"]
         case Plugin():
             packages = packages_of(algorithm.name)
-        case Random() | Grid() | Sobol() | Bayesian() | Tpe() | Anneal() | Hyperband() | Auto():
+        case Random() | Grid() | Sobol() | Bayesian() | Tpe() | Anneal() | Hyperband() | Pbt() | Auto():
             packages = ["tuneport"]
         case _:
             assert_never(algorithm)

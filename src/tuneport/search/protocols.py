@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from tuneport.model.results import TrialState
 from tuneport.model.word import Json, Scalar
@@ -20,6 +20,32 @@ class Decision(StrEnum):
     """It is not worth its place."""
     COMPLETE = "complete"
     """It has had all the steps that a trial gets, and may end as a success."""
+    PAUSE = "pause"
+    """Its place is for others now; it may go on from its checkpoint later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """A paused trial is to go on."""
+
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """A new trial is to go on from a copy of another's checkpoint, in place of one that has fallen behind.
+
+    Attributes:
+        trial: the paused one that is to end; None: it has failed already.
+        parent: the paused one whose checkpoint and parameters are taken.
+    """
+
+    trial: int | None
+    parent: int
+
+
+Due: TypeAlias = Resume | Replace
+"""What is to be done about paused trials before any new trial is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +122,11 @@ class SearcherFactory(Protocol):
 
 
 class Scheduler(Protocol):
-    """Decides on each report whether a trial goes on. It sees reports in the order of the record."""
+    """Decides on each report whether a trial goes on. It sees what happens in the order of the record."""
+
+    def asked(self, trial: int, parent: int | None) -> None:
+        """Take note of a new trial, and of the one whose checkpoint it goes on from."""
+        del trial, parent
 
     def report(self, trial: int, step: int, loss: float) -> Decision:
         """Take one report of the primary metric.
@@ -113,8 +143,24 @@ class Scheduler(Protocol):
 
         What the old attempt left to measure others by may stay.
         """
-        ...
+        del trial
+
+    def paused(self, trial: int) -> None:
+        """Take note that a trial rests at its checkpoint, as it was told to."""
+        del trial
+
+    def resumed(self, trial: int) -> None:
+        """Take note that a paused trial goes on."""
+        del trial
 
     def ended(self, trial: int, state: TrialState) -> None:
         """Take note that a trial ended."""
-        ...
+        del trial, state
+
+    def due(self) -> Due | None:
+        """What is to be done about paused trials next; the same until it has been done."""
+        return None
+
+    def wants_more(self) -> bool:
+        """Whether trials are wanted besides those that are due."""
+        return True

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,69 +22,17 @@ from tuneport.model.results import (
     pareto,
     usable,
 )
-from tuneport.model.study import Asha, StudySpec
+from tuneport.model.study import Asha, Pbt, StudySpec
 from tuneport.model.word import Scalar
 from tuneport.search.choice import chosen
-from tuneport.search.protocols import Decision, Observation
+from tuneport.search.events import Asked, Ended, Event, Paused, Reported, Restarted, Resumed, measurement
+from tuneport.search.perturbation import perturbed
+from tuneport.search.progress import Progress
+from tuneport.search.protocols import Decision, Due, Observation
 from tuneport.search.schedulers import make_scheduler
 from tuneport.search.schedulers.asha import rung_losses
 from tuneport.search.searchers import make_searcher
 from tuneport.search.space import Space
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A trial began, with these active parameters."""
-
-    trial: int
-    parameters: Mapping[str, Scalar]
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A running trial gave a measurement."""
-
-    trial: int
-    measurement: Measurement
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A trial came to its end; the measurement that counts is None where there is no result."""
-
-    trial: int
-    state: TrialState
-    final_measurement: Measurement | None = None
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Restarted:
-    """A running trial begins again from nothing: what it had reported does not count any more."""
-
-    trial: int
-
-
-Event: TypeAlias = Asked | Reported | Restarted | Ended
-"""All that can happen to a study. The same events in the same order make the same study."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """A trial as it grows."""
-
-    id: int
-    parameters: dict[str, Scalar]
-    state: TrialState = TrialState.RUNNING
-    measurements: list[Measurement] = field(default_factory=list)
-    final_measurement: Measurement | None = None
-    failure: Failure | None = None
-    reports: int = 0
-    """Measurements that carried the primary metric."""
-    decision: Decision = Decision.CONTINUE
-    """The scheduler's last word; only a restart takes STOP back."""
-    trial: Trial | None = None
-    """The finished record, made when it is first looked at."""
 
 
 class Study:
@@ -134,11 +81,12 @@ class Study:
         self._searcher = make_searcher(
             algorithm, self.space, self.seed, earlier, staged=self._stages is not None and len(spec.objectives) == 1
         )
-        self._scheduler = make_scheduler(spec)
-        self._trials: dict[int, _Progress] = {}
-        self._running: dict[int, _Progress] = {}
+        self._scheduler = make_scheduler(spec, self.seed, budget)
+        self._trials: dict[int, Progress] = {}
+        self._running: dict[int, Progress] = {}
+        self._paused: dict[int, Progress] = {}
         self._finished: list[Observation] = []
-        self._best: tuple[float, int] | None = None  # loss and id; of equal losses the earlier trial counts
+        self._losses: dict[int, float] = {}  # of the trials that can be best
         self._last_id = 0
 
     @classmethod
@@ -166,22 +114,28 @@ class Study:
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials by id."""
-        return tuple(_trial(self._trials[number]) for number in sorted(self._trials))
+        return tuple(self._trials[number].trial() for number in sorted(self._trials))
 
     @property
     def running(self) -> tuple[int, ...]:
-        """Ids of the trials that have not ended, in order."""
+        """Ids of the trials that have neither ended nor paused, in order."""
         return tuple(sorted(self._running))
+
+    @property
+    def paused(self) -> tuple[int, ...]:
+        """Ids of the trials that rest at their checkpoints, in order."""
+        return tuple(sorted(self._paused))
 
     @property
     def finished(self) -> int:
         """Number of trials that have ended, however."""
-        return len(self._finished)
+        return len(self._trials) - len(self._running) - len(self._paused)
 
     @property
     def best(self) -> Trial | None:
         """The trial with the best primary metric of those that keep all constraints, the earlier of equals; or None."""
-        return None if self._best is None else self.trial(self._best[1])
+        _, best = min(((loss, number) for number, loss in self._losses.items()), default=(0.0, None))
+        return None if best is None else self.trial(best)
 
     @property
     def pareto(self) -> tuple[Trial, ...]:
@@ -195,34 +149,89 @@ class Study:
         Raises:
             UnknownTrialError: it was never asked for.
         """
-        return _trial(self._known(trial))
+        return self._known(trial).trial()
 
-    def propose(self) -> dict[str, Scalar]:
+    def due(self) -> Due | None:
+        """What is to be done about paused trials before a new one is asked for; None if nothing is.
+
+        `Resume`: tell `resume`. `Replace`: end its trial, if it names one, and `ask` for one with its parent.
+        """
+        return self._scheduler.due()
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether new trials are wanted besides those that are due; populations have a size."""
+        return self._scheduler.wants_more()
+
+    def propose(self, parent: Trial | int | None = None) -> dict[str, Scalar]:
         """The parameters that `ask` would give its next trial. Nothing is recorded.
 
         Raises:
+            SearchError: trials of this study have no parents.
             SpaceExhaustedError: every point of a finite space has been suggested.
+            UnknownTrialError: the parent was never asked for.
         """
-        pending = [self._running[number].parameters for number in sorted(self._running)]
-        return self._searcher.suggest(self._last_id + 1, self._finished, pending)
+        number = self._last_id + 1
+        if parent is None:
+            waiting = [self._running[one] for one in sorted(self._running)]
+            pending = [one.parameters for one in waiting if one.observed is None]
+            return self._searcher.suggest(number, self._finished, pending)
+        algorithm = self.search.algorithm
+        if not isinstance(algorithm, Pbt):
+            raise SearchError(f"trials of {algorithm.kind} have no parents; those of pbt have")
+        rng = np.random.default_rng([self.seed, number])
+        return perturbed(self.space, self._known(parent).parameters, algorithm.resample, rng)
 
-    def ask(self, parameters: Mapping[str, Any] | None = None, *, id: int | None = None) -> Trial:  # noqa: A002
+    def ask(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        id: int | None = None,  # noqa: A002
+        parent: Trial | int | None = None,
+    ) -> Trial:
         """Begin a trial.
 
         Args:
             parameters: what to try; None: what `propose` says.
             id: its number, above 0 and not in use; None: one more than the highest.
+            parent: the trial from whose checkpoint it goes on.
 
         Raises:
-            SearchError: the parameters are no point of the space, or the id is taken.
+            SearchError: the parameters are no point of the space, the id is taken, or trials have no parents here.
             SpaceExhaustedError: every point of a finite space has been suggested.
+            UnknownTrialError: the parent was never asked for.
         """
         number = self._last_id + 1 if id is None else id
         if number < 1 or number in self._trials:
             raise SearchError(f"trial {number} cannot be asked for: ids are above 0 and used once")
-        point = self.propose() if parameters is None else self.space.legal(parameters)
-        self._record(Asked(number, point))
+        point = self.propose(parent) if parameters is None else self.space.legal(parameters)
+        self._record(Asked(number, point, None if parent is None else self._known(parent).id))
         return self.trial(number)
+
+    def pause(self, trial: Trial | int) -> Trial:
+        """Let a trial rest at its checkpoint, as a report of it was told to.
+
+        Raises:
+            SearchError: it was not told to.
+            UnknownTrialError: the trial was never asked for.
+            TrialFinishedError: it has ended.
+        """
+        progress = self._open(trial)
+        if progress.decision is not Decision.PAUSE or progress.state is TrialState.PAUSED:
+            raise SearchError(f"trial {progress.id} is not to pause")
+        self._record(Paused(progress.id))
+        return self.trial(progress.id)
+
+    def resume(self, trial: Trial | int) -> Trial:
+        """Let a trial go on from its checkpoint, one that has paused or one that was cut off.
+
+        Raises:
+            UnknownTrialError: the trial was never asked for.
+            TrialFinishedError: it has ended.
+        """
+        progress = self._open(trial)
+        self._record(Resumed(progress.id))
+        return self.trial(progress.id)
 
     def report(
         self,
@@ -249,7 +258,7 @@ class Study:
             TrialFinishedError: it has ended.
         """
         number = self._open(trial).id
-        return self._record(Reported(number, _measurement(metrics, step, elapsed)))
+        return self._record(Reported(number, measurement(metrics, step, elapsed)))
 
     def tell(
         self,
@@ -279,14 +288,14 @@ class Study:
         progress = self._open(trial)
         if state is not None and not state.ended:
             raise SearchError(f"trial {progress.id} cannot end as '{state}'")
-        last = None if metrics is None else _measurement(metrics, None, None)
+        last = None if metrics is None else measurement(metrics, None, None)
         if last is not None:
             self._record(Reported(progress.id, last))
         self._record(self.ending(progress.id, state=state, failure=failure))
         return self.trial(progress.id)
 
     def decision(self, trial: Trial | int) -> Decision:
-        """What the scheduler has said to a trial's reports so far; only a restart takes STOP back.
+        """What the scheduler has said to a trial's reports so far; only a new attempt takes STOP back.
 
         Raises:
             UnknownTrialError: the trial was never asked for.
@@ -333,6 +342,10 @@ class Study:
                 return self._reported(event)
             case Restarted():
                 return self._restarted(event)
+            case Paused():
+                return self._rested(event)
+            case Resumed():
+                return self._resumed(event)
             case Ended():
                 return self._ended(event)
 
@@ -344,29 +357,49 @@ class Study:
     def _asked(self, event: Asked) -> Decision:
         if event.trial in self._trials:
             raise SearchError(f"trial {event.trial} was asked for twice")
-        progress = _Progress(event.trial, dict(event.parameters))
+        progress = Progress(event.trial, dict(event.parameters), parent=event.parent)
+        if event.parent is not None:
+            progress.origin = self._known(event.parent).step
         self._trials[event.trial] = self._running[event.trial] = progress
         self._last_id = max(self._last_id, event.trial)
+        self._scheduler.asked(event.trial, event.parent)
         return Decision.CONTINUE
 
     def _reported(self, event: Reported) -> Decision:
         progress = self._open(event.trial)
-        progress.measurements.append(event.measurement)
-        value = event.measurement.metrics.get(self.spec.objective.metric)
-        if value is None:
+        metric = self.spec.objective.metric
+        if not progress.add(event.measurement, metric):
             return progress.decision
-        progress.reports += 1
-        step = progress.reports if event.measurement.step is None else event.measurement.step
-        decision = self._scheduler.report(event.trial, step, self._sign * value)
+        loss = self._sign * event.measurement.metrics[metric]
+        decision = self._scheduler.report(event.trial, progress.step, loss)
         if progress.decision is Decision.CONTINUE:
             progress.decision = decision
         return progress.decision
 
     def _restarted(self, event: Restarted) -> Decision:
         progress = self._open(event.trial)
-        progress.measurements.clear()
-        progress.reports, progress.decision = 0, Decision.CONTINUE
+        progress.restart(self.spec.objective.metric)
         self._scheduler.restarted(event.trial)
+        return progress.decision
+
+    def _rested(self, event: Paused) -> Decision:
+        progress = self._open(event.trial)
+        progress.state = TrialState.PAUSED
+        progress.final_measurement = final_measurement(
+            progress.measurements, self.spec.objective, self.spec.measurement
+        )
+        self._paused[event.trial] = self._running.pop(event.trial)
+        self._observe(progress)
+        self._scheduler.paused(event.trial)
+        return progress.decision
+
+    def _resumed(self, event: Resumed) -> Decision:
+        progress = self._open(event.trial)
+        rested = event.trial in self._paused
+        progress.resume()
+        if rested:
+            self._running[event.trial] = self._paused.pop(event.trial)
+            self._scheduler.resumed(event.trial)
         return progress.decision
 
     def _ended(self, event: Ended) -> Decision:
@@ -374,14 +407,21 @@ class Study:
         progress.state = event.state
         progress.final_measurement = event.final_measurement
         progress.failure = event.failure
-        del self._running[event.trial]
-        observation = self._observation(_trial(progress))
-        insort(self._finished, observation, key=_number)
+        self._running.pop(event.trial, None)
+        self._paused.pop(event.trial, None)
+        self._observe(progress)
         self._scheduler.ended(event.trial, event.state)
-        if observation.losses is not None and observation.legal:
-            candidate = observation.losses[0], observation.number
-            self._best = candidate if self._best is None else min(self._best, candidate)
         return Decision.CONTINUE
+
+    def _observe(self, progress: Progress) -> None:
+        """Let searchers know what a trial has come to; what they knew of it before is replaced."""
+        observation = self._observation(progress.trial())
+        at = bisect_left(self._finished, progress.id, key=_number)
+        self._finished[at : at + (progress.observed is not None)] = [observation]
+        progress.observed = observation
+        self._losses.pop(progress.id, None)
+        if observation.losses is not None and observation.legal:
+            self._losses[progress.id] = observation.losses[0]
 
     def _observation(self, trial: Trial) -> Observation:
         metrics = {} if trial.final_measurement is None else trial.final_measurement.metrics
@@ -401,14 +441,14 @@ class Study:
         reports = [(count if step is None else step, loss) for count, (step, loss) in enumerate(losses, 1)]
         return rung_losses(reports, self._stages, best=self.spec.measurement == "best")
 
-    def _known(self, trial: Trial | int) -> _Progress:
+    def _known(self, trial: Trial | int) -> Progress:
         number = trial.id if isinstance(trial, Trial) else trial
         progress = self._trials.get(number)
         if progress is None:
             raise UnknownTrialError(f"trial {number} was never asked for in this study")
         return progress
 
-    def _open(self, trial: Trial | int) -> _Progress:
+    def _open(self, trial: Trial | int) -> Progress:
         progress = self._known(trial)
         if progress.state.ended:
             raise TrialFinishedError(f"trial {progress.id} has ended as '{progress.state}'")
@@ -431,38 +471,5 @@ def _number(observation: Observation) -> int:
     return observation.number
 
 
-def _measurement(metrics: Mapping[str, Any], step: int | None, elapsed: float | None) -> Measurement:
-    return Measurement.model_construct(
-        metrics={name: _metric(name, value) for name, value in metrics.items()}, step=step, elapsed=elapsed
-    )
-
-
-def _metric(name: str, value: Any) -> float:
-    """A metric as a float: any real number will do, also one of numpy's; text and whole tensors will not."""
-    try:
-        if not isinstance(value, (str, bytes)):
-            return float(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise SearchError(f"metric '{name}' must be a number, not {value!r}")
-
-
 def _failed(number: int, state: TrialState, kind: FailureKind, message: str, final: Measurement | None = None) -> Ended:
     return Ended(number, state, final, Failure(kind=kind, message=message))
-
-
-def _trial(progress: _Progress) -> Trial:
-    """The record of a trial; made without validation, since every part has been checked on its way in."""
-    if progress.trial is not None:
-        return progress.trial
-    trial = Trial.model_construct(
-        id=progress.id,
-        parameters=progress.parameters,
-        state=progress.state,
-        measurements=tuple(progress.measurements),
-        final_measurement=progress.final_measurement,
-        failure=progress.failure,
-    )
-    if progress.state.ended:
-        progress.trial = trial
-    return trial

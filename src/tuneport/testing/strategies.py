@@ -22,6 +22,7 @@ from tuneport.model.study import (
     Hyperband,
     MedianStopping,
     Objective,
+    Pbt,
     Plugin,
     Random,
     Sobol,
@@ -160,7 +161,8 @@ def _conditions(parents: list[Any]) -> Iterator[When]:
 
 
 seeds = maybe(st.integers(0, 2**32))
-hyperbands = st.builds(Hyperband, seed=seeds, max_resource=maybe(st.integers(1, 100)))
+forms = st.sampled_from(["stopping", "promotion"])
+hyperbands = st.builds(Hyperband, seed=seeds, max_resource=maybe(st.integers(1, 100)), form=forms)
 algorithms = st.one_of(
     st.builds(Random, seed=seeds),
     st.builds(Sobol, seed=seeds),
@@ -170,11 +172,12 @@ algorithms = st.one_of(
     st.builds(CmaEs, seed=seeds, population_size=maybe(st.integers(4, 50))),
     st.builds(Plugin, seed=seeds, name=names, options=st.dictionaries(names, numbers, max_size=2)),
     st.builds(Auto, seed=seeds),
+    st.builds(Pbt, seed=seeds, population=st.integers(2, 9), quantile=st.floats(0.1, 0.5), interval=st.integers(1, 9)),
     hyperbands,
 )
 stoppings = st.one_of(
     st.builds(MedianStopping, rule=st.sampled_from(["vizier", "sagemaker"]), min_steps=st.integers(0, 9)),
-    st.builds(Asha, min_resource=st.integers(1, 3), max_resource=maybe(st.integers(3, 100))),
+    st.builds(Asha, min_resource=st.integers(1, 3), max_resource=maybe(st.integers(3, 100)), form=forms),
     st.builds(CurveStopping, model=st.sampled_from(["decay", "convex"]), use_elapsed=st.booleans()),
     st.just(AutoStopping()),
 )
@@ -194,7 +197,7 @@ def studies(draw: Draw) -> StudySpec:
         objectives=tuple(Objective(metric=m, goal=draw(goals), target=draw(maybe(numbers))) for m in metrics),
         constraints=tuple(Constraint(metric=m, at_most=draw(numbers)) for m in bounded),
         algorithm=algorithm,
-        early_stopping=None if isinstance(algorithm, Hyperband) else draw(maybe(stoppings)),
+        early_stopping=None if isinstance(algorithm, (Hyperband, Pbt)) else draw(maybe(stoppings)),
         measurement=draw(st.sampled_from(["last", "best"])),
     )
 
@@ -317,6 +320,7 @@ def trials(draw: Draw, study: StudySpec) -> TrialSpec:
             **draw(programs),
             **draw(st.fixed_dictionaries({}, optional=details(searched))),
             "variants": draw(varied),
+            "resumable": study.pauses or draw(st.booleans()),
         }
     )
 
@@ -325,13 +329,14 @@ def trials(draw: Draw, study: StudySpec) -> TrialSpec:
 def jobs(draw: Draw) -> TuningJob:
     """Any valid job."""
     study = draw(studies())
+    least = study.algorithm.population if isinstance(study.algorithm, Pbt) else 1
     return TuningJob(
         name=draw(st.sampled_from(["digits", "é 1e-5", "no", "007", "a: b # c"])),
         description=draw(maybe(texts)),
         labels=draw(st.dictionaries(lines, texts, max_size=2)),
         study=study,
         trial=draw(trials(study)),
-        budget=draw(budgets),
+        budget=draw(budgets.filter(lambda one: one.max_trials is None or one.max_trials >= least)),
         warm_start=draw(
             st.lists(st.builds(WarmStart, run=lines, kind=st.sampled_from(["transfer", "identical"])), max_size=2)
         ),

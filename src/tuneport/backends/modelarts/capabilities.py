@@ -167,6 +167,8 @@ CAPABILITIES = Capabilities(
         ),
         F.ALGORITHM_CMAES: _NOT_THERE,
         F.ALGORITHM_CMAES_OPTIONS: _NOT_THERE,
+        F.ALGORITHM_PBT: _NOT_THERE,
+        F.ALGORITHM_PBT_OPTIONS: _NOT_THERE,
         F.ALGORITHM_PLUGIN: _NOT_THERE,
         F.ALGORITHM_AUTO: _NOT_THERE,
         F.ALGORITHM_SEED: exact(evidence="algo_configs[].params seed"),
@@ -174,6 +176,7 @@ CAPABILITIES = Capabilities(
         F.EARLY_STOPPING_MEDIAN_OPTIONS: _NO_STOPPING,
         F.EARLY_STOPPING_ASHA: _NO_STOPPING,
         F.EARLY_STOPPING_ASHA_OPTIONS: _NO_STOPPING,
+        F.EARLY_STOPPING_PROMOTION: _NO_STOPPING,
         F.EARLY_STOPPING_CURVE: _NO_STOPPING,
         F.EARLY_STOPPING_CURVE_OPTIONS: _NO_STOPPING,
         F.EARLY_STOPPING_AUTO: approximated("every trial runs to its end", evidence="auto_search has no field for it"),
@@ -273,6 +276,7 @@ CAPABILITIES = Capabilities(
         F.TRIAL_WARM_WORKERS: dropped(
             "the service starts each trial on a machine of its own", evidence="training jobs have no field for it"
         ),
+        F.TRIAL_RESUMABLE: dropped("nothing is paused there", evidence="spec has no field for it"),
         F.TRIAL_PRELOAD: dropped(
             "each trial imports its modules itself", evidence="training jobs have no field for it"
         ),

@@ -28,6 +28,7 @@ _STRATEGIES = {
     "anneal": "Bayesian",
     "sobol": "Random",
     "cmaes": "Bayesian",
+    "pbt": "Bayesian",
     "plugin": "Bayesian",
     "auto": "Bayesian",
 }

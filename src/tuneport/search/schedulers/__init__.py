@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tuneport.errors import SearchError
-from tuneport.model.study import Asha, AutoStopping, CurveStopping, Hyperband, MedianStopping, StudySpec
+from tuneport.model.job import Budget
+from tuneport.model.study import (
+    Asha,
+    AutoStopping,
+    CurveStopping,
+    HalvingForm,
+    Hyperband,
+    MedianStopping,
+    Pbt,
+    StudySpec,
+)
 from tuneport.search.protocols import Scheduler
 from tuneport.search.schedulers.asha import AshaScheduler
-from tuneport.search.schedulers.hyperband import HyperbandScheduler
+from tuneport.search.schedulers.hyperband import Halving, HyperbandScheduler
 from tuneport.search.schedulers.median import MedianScheduler
 from tuneport.search.schedulers.none import NoStopping
+from tuneport.search.schedulers.population import PopulationScheduler
+from tuneport.search.schedulers.promotion import PromotionScheduler
+
+_HALVINGS: Mapping[HalvingForm, Halving] = {"stopping": AshaScheduler, "promotion": PromotionScheduler}
 
 
-def make_scheduler(spec: StudySpec) -> Scheduler:
+def make_scheduler(spec: StudySpec, seed: int = 0, budget: Budget | None = None) -> Scheduler:
     """The scheduler that a study's early stopping, or its algorithm, stands for.
+
+    Args:
+        spec: the study.
+        seed: decides what is left to chance.
+        budget: how many trials there may be.
 
     Raises:
         SearchError: the rule is one that only a cloud has.
     """
-    if isinstance(spec.algorithm, Hyperband):
-        hyperband = spec.algorithm
-        return HyperbandScheduler(hyperband.min_resource, hyperband.max_resource, hyperband.reduction_factor)
+    match spec.algorithm:
+        case Hyperband() as rule:
+            halving = _HALVINGS[rule.form]
+            return HyperbandScheduler(rule.min_resource, rule.max_resource, rule.reduction_factor, halving)
+        case Pbt() as rule:
+            return PopulationScheduler(rule, seed, budget.max_trials if budget else None)
     match spec.early_stopping:
         case None:
             return NoStopping()
@@ -28,7 +52,7 @@ def make_scheduler(spec: StudySpec) -> Scheduler:
         case MedianStopping() as median:
             return _median(median)
         case Asha() as asha:
-            return AshaScheduler(asha.min_resource, asha.max_resource, asha.reduction_factor)
+            return _HALVINGS[asha.form](asha.min_resource, asha.max_resource, asha.reduction_factor)
         case CurveStopping():
             raise SearchError(
                 "the search core cannot extrapolate learning curves",

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from tuneport.model.results import TrialState
 from tuneport.model.study import Asha
-from tuneport.search.protocols import Decision
+from tuneport.search.protocols import Decision, Scheduler
 
 
-class AshaScheduler:
+class AshaScheduler(Scheduler):
     """Judges a trial when it reaches a rung: it goes on if it is among the best share that have been there.
 
     Rungs lie at `min_resource` times the powers of `reduction_factor`, below `max_resource`. Of n losses seen at a

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import accumulate
+from typing import TypeAlias
 
 from tuneport.model.results import TrialState
-from tuneport.search.protocols import Decision
-from tuneport.search.schedulers.asha import AshaScheduler
+from tuneport.search.protocols import Decision, Due, Scheduler
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-class HyperbandScheduler:
+Halving: TypeAlias = Callable[[int, int | None, int], Scheduler]
+"""Makes a successive halving of its first rung, the steps of a full trial, and its reduction factor."""
+
+
+class HyperbandScheduler(Scheduler):
     """Several successive halvings side by side that differ in how early they begin to judge.
 
     Bracket b has its first rung at `min_resource * reduction_factor ** b`; the last bracket that fits below the maximum
@@ -25,14 +30,16 @@ class HyperbandScheduler:
         min_resource: steps of the first rung of bracket 0.
         max_resource: steps after which a trial is complete; None: learned, and trials end by themselves.
         reduction_factor: one in this many goes on from each rung to the next.
+        halving: makes what judges the trials of a bracket.
     """
 
-    def __init__(self, min_resource: int, max_resource: int | None, reduction_factor: int) -> None:
+    def __init__(self, min_resource: int, max_resource: int | None, reduction_factor: int, halving: Halving) -> None:
+        self._make = halving
         self._min = min_resource
         self._max = max_resource
         self._factor = reduction_factor
         self._learned = max_resource or min_resource
-        self._brackets: dict[int, AshaScheduler] = {}
+        self._brackets: dict[int, Scheduler] = {}
         self._bracket_of: dict[int, int] = {}
         self._steps: dict[int, int] = {}
 
@@ -49,6 +56,18 @@ class HyperbandScheduler:
         if trial in self._bracket_of:
             self._halving(self._bracket_of[trial]).restarted(trial)
 
+    def paused(self, trial: int) -> None:
+        """The trial waits for its promotion; see `Scheduler.paused`."""
+        self._halving(self._bracket_of[trial]).paused(trial)
+
+    def resumed(self, trial: int) -> None:
+        """The trial has been promoted; see `Scheduler.resumed`."""
+        self._halving(self._bracket_of[trial]).resumed(trial)
+
+    def due(self) -> Due | None:
+        """The next promotion of any bracket; see `Scheduler.due`."""
+        return next((due for one in self._brackets.values() if (due := one.due()) is not None), None)
+
     def ended(self, trial: int, state: TrialState) -> None:
         """Learn from the length of trials that ran to their end; see `Scheduler.ended`."""
         if trial in self._bracket_of:
@@ -57,10 +76,10 @@ class HyperbandScheduler:
             if self._max is None and state is TrialState.SUCCEEDED:
                 self._learned = max(self._learned, steps)
 
-    def _halving(self, number: int) -> AshaScheduler:
+    def _halving(self, number: int) -> Scheduler:
         if number not in self._brackets:
             first = self._min * self._factor**number
-            self._brackets[number] = AshaScheduler(first, self._max, self._factor)
+            self._brackets[number] = self._make(first, self._max, self._factor)
         return self._brackets[number]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tuneport.model.results import TrialState
-from tuneport.search.protocols import Decision
+from tuneport.search.protocols import Decision, Scheduler
 
 _MOST_COLUMNS = 1000
 """Steps at which averages are kept sorted; of others, the curves are looked through."""
@@ -89,7 +89,7 @@ def _shifted(rank: int, skipped: Iterable[int]) -> int:
     return rank
 
 
-class MedianScheduler:
+class MedianScheduler(Scheduler):
     """Stops a trial that is worse than the median of the others at the same step.
 
     Losses that are not finite count as the worst possible. A trial counts for the others at a step if its own reports

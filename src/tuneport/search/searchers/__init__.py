@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuneport.errors import SearchError
-from tuneport.model.study import Algorithm, Anneal, Auto, Bayesian, CmaEs, Grid, Hyperband, Plugin, Random, Sobol, Tpe
+from tuneport.model.study import (
+    Algorithm,
+    Anneal,
+    Auto,
+    Bayesian,
+    CmaEs,
+    Grid,
+    Hyperband,
+    Pbt,
+    Plugin,
+    Random,
+    Sobol,
+    Tpe,
+)
 from tuneport.search.protocols import Observation, Searcher
 from tuneport.search.searchers.anneal import AnnealSearcher
 from tuneport.search.searchers.bayesian import BayesianSearcher
@@ -48,8 +61,8 @@ def make_searcher(
 
 def _searcher(algorithm: Algorithm, space: Space, seed: int, precedents: Precedents, staged: bool) -> Searcher:
     match algorithm:
-        case Random() | Hyperband():
-            return RandomSearcher(space, seed)
+        case Random() | Hyperband() | Pbt():
+            return RandomSearcher(space, seed, repeats=isinstance(algorithm, Pbt))
         case Sobol():
             return SobolSearcher(space, seed)
         case Anneal():

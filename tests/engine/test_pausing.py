@@ -1,0 +1,287 @@
+"""Trials that pause and go on from their checkpoints, and heirs that begin with those of others. Real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuneport.backends.local.client import LocalClient
+from tuneport.engine.checkpoints import inherit
+from tuneport.engine.store import Event
+from tuneport.model.job import TuningJob
+from tuneport.model.results import FailureKind, RunState, StudyResult, Trial, TrialState
+from tuneport.model.study import Asha, Bayesian, Pbt
+
+StartDriver = Callable[..., subprocess.Popen[bytes]]
+
+TRAINER = """
+import json, signal
+stop = []
+signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
+trial = json.load(open(os.environ["TUNEPORT_TRIAL"]))
+os.makedirs(trial["checkpoint_dir"], exist_ok=True)
+path = os.path.join(trial["checkpoint_dir"], "state.json")
+state = json.load(open(path)) if os.path.exists(path) else {"sum": 0.0, "trained": []}
+while len(state["trained"]) < 20 and not stop:
+    time.sleep(0.03)
+    state["sum"] += x
+    state["trained"].append([trial["trial"], trial["attempt"], os.getpid()])
+    with open(path + ".part", "w") as file:
+        json.dump(state, file)
+    os.replace(path + ".part", path)
+    step = len(state["trained"])
+    line = json.dumps({"time": time.time(), "step": step, "metrics": {"loss": state["sum"] / step}})
+    with open(trial["report"], "a") as file:
+        file.write(line + "\\n")
+    patience = 100 if step % int(os.environ.get("WAITS", 100)) == 0 else 0
+    while patience and not stop:
+        patience -= 1
+        time.sleep(0.02)
+"""
+"""Trains up to 20 steps, saves before it reports, and notes in its checkpoint who trained each step.
+
+It ends between two steps when it is asked to.
+"""
+
+PROMOTION = {"early_stopping": Asha(form="promotion", reduction_factor=2, max_resource=8)}
+POPULATION = {"algorithm": Pbt(population=4, interval=2, max_resource=6, seed=3)}
+
+
+@pytest.fixture
+def job(make_job: Callable[..., TuningJob]) -> Callable[..., TuningJob]:
+    def make(study: dict[str, Any], **budget: Any) -> TuningJob:
+        trial: dict[str, Any] = {"metrics": {}, "resumable": True}
+        if study is POPULATION:
+            trial["env"] = {"WAITS": "2"}  # at the end of a generation for the word to pause
+        return make_job(TRAINER, study=study, trial=trial, budget=budget)
+
+    return make
+
+
+def trained(client: LocalClient, result: StudyResult, trial: int) -> list[tuple[int, int, int]]:
+    """Who trained each step of a trial's checkpoint: trial, attempt, process."""
+    folder = client._store.trial_folder(result.ref.partition(":")[2], trial) / "checkpoints"
+    assert [path.name for path in folder.iterdir()] == ["state.json"]
+    return [tuple(step) for step in json.loads((folder / "state.json").read_text())["trained"]]
+
+
+def check_steps(client: LocalClient, result: StudyResult) -> None:
+    """No step was lost or trained twice, by whichever attempt."""
+    for trial in result.trials:
+        reported = [one.step for one in trial.measurements]
+        own = [step for step, (by, _, _) in enumerate(trained(client, result, trial.id), 1) if by == trial.id]
+        assert reported == own
+
+
+def essence(trial: Trial) -> tuple[object, ...]:
+    return trial.id, trial.parent, trial.parameters, trial.state, dict(trial.metrics)
+
+
+def test_promoted_trials_go_on_where_they_paused(
+    client: LocalClient, job: Callable[..., TuningJob], run: Callable[[TuningJob], StudyResult]
+) -> None:
+    result = run(job(PROMOTION, max_trials=8, parallel_trials=2))
+    assert result.state is RunState.SUCCEEDED
+    assert len(result.trials) == 8
+    check_steps(client, result)
+    whole = [trial for trial in result.trials if trial.state is TrialState.SUCCEEDED]
+    assert whole
+    assert all(len(trial.measurements) >= 8 for trial in whole)
+    paused = [trial for trial in result.trials if trial.state is TrialState.STOPPED]
+    assert {trial.failure.kind for trial in paused if trial.failure} == {FailureKind.STOPPED_BY_SCHEDULER}
+    assert all(trial.failure and "it paused" in trial.failure.message for trial in paused)
+    assert Counter(len(trial.measurements) >= 2 for trial in result.trials)[True] >= 4, "half of eight passed rung 1"
+    resumed = [trial for trial in result.trials if trial.attempt > 1]
+    assert resumed
+    for trial in resumed:
+        attempts = [attempt for _, attempt, _ in trained(client, result, trial.id)]
+        assert attempts == sorted(attempts)
+        assert attempts[-1] == trial.attempt
+    assert result.best is not None
+    assert result.best.parameters["x"] == min(trial.parameters["x"] for trial in result.trials)
+
+
+def test_a_paused_trial_has_no_process_and_its_place_is_free(
+    client: LocalClient, job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    """One place: while trials rest, others train, one process at a time."""
+    name = client.create(job(PROMOTION, max_trials=4, parallel_trials=1), tmp_path, "process", "test")
+    states: set[tuple[TrialState, ...]] = set()
+    client.drive(name, lambda now: states.add(tuple(trial.state for trial in now.trials)))
+    busy = {TrialState.RUNNING, TrialState.STOPPING}
+    assert all(sum(one in busy for one in state) <= 1 for state in states)
+    assert any(TrialState.PAUSED in state and TrialState.RUNNING in state for state in states)
+    events = [event for event in client._store.events(name) if event.kind in {"started", "paused", "resumed", "ended"}]
+    assert [event.kind for event in events].count("resumed") >= 1
+    for pause in (at for at, event in enumerate(events) if event.kind == "paused"):
+        assert events[pause - 1].kind == "started"
+        assert events[pause - 1].trial == events[pause].trial
+
+
+def test_with_a_model_too(job: Callable[..., TuningJob], run: Callable[[TuningJob], StudyResult]) -> None:
+    study = {**PROMOTION, "algorithm": Bayesian(seed=1, initial_trials=3)}
+    result = run(job(study, max_trials=6, parallel_trials=2))
+    assert result.state is RunState.SUCCEEDED
+    assert len(result.trials) == 6
+
+
+def test_heirs_begin_with_the_weights_of_their_parents(
+    client: LocalClient, job: Callable[..., TuningJob], run: Callable[[TuningJob], StudyResult]
+) -> None:
+    result = run(job(POPULATION, max_trials=20, parallel_trials=2))
+    assert result.state is RunState.SUCCEEDED
+    check_steps(client, result)
+    heirs = [trial for trial in result.trials if trial.parent is not None]
+    assert [trial.id for trial in heirs] == [5, 6], "one of four after 2 and after 4 steps"
+    for heir in heirs:
+        assert heir.parent is not None
+        begun = heir.measurements[0].step
+        assert begun is not None
+        parents = trained(client, result, heir.parent)
+        assert trained(client, result, heir.id)[: begun - 1] == parents[: begun - 1]
+    said = [trial.failure.message for trial in result.trials if trial.failure]
+    assert sorted(said) == [f"trial {one.id} took its place, which goes on from trial {one.parent}" for one in heirs]
+    assert sum(trial.state is TrialState.SUCCEEDED for trial in result.trials) == 4
+
+
+DEATHS = {
+    "before the copy is whole": """
+import os, shutil
+copytree = shutil.copytree
+shutil.copytree = lambda *them, **more: (copytree(*them, **more), os.kill(os.getpid(), 9))
+""",
+    "before the copy is recorded": """
+import os
+from tuneport.engine import engine
+inherit = engine.inherit
+engine.inherit = lambda *them: (inherit(*them), os.kill(os.getpid(), 9))
+""",
+    "before the heir is ordered": """
+import os
+from tuneport.engine.executors.process import ProcessExecutor
+start = ProcessExecutor.start
+ProcessExecutor.start = lambda *them, **more: os.kill(os.getpid(), 9) if them[1].trial == 5 else start(*them, **more)
+""",
+    "before a second attempt is ordered": """
+import os
+from tuneport.engine.executors.process import ProcessExecutor
+start = ProcessExecutor.start
+ProcessExecutor.start = lambda *them, **more: os.kill(os.getpid(), 9) if them[1].attempt == 2 else start(*them, **more)
+""",
+    "after the order to pause": """
+import os
+from tuneport.engine.executors.process import ProcessExecutor
+stop = ProcessExecutor.stop
+ProcessExecutor.stop = lambda *them: (stop(*them), os.kill(os.getpid(), 9))
+""",
+}
+"""What a runner does before it drives, so that it dies at some moment."""
+
+
+def test_a_population_whose_runner_dies_is_the_same(
+    client: LocalClient, job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
+) -> None:
+    names = [
+        client.create(job(POPULATION, max_trials=20, parallel_trials=2), tmp_path, "process", "test") for _ in "ab"
+    ]
+    for death in DEATHS.values():
+        driver = start_driver(client, names[0], death)
+        assert driver.wait(60) == -signal.SIGKILL
+    for name in names:
+        client.drive(name)
+    killed, calm = (client.result(name) for name in names)
+    assert killed.state is RunState.SUCCEEDED
+    check_steps(client, killed)
+    assert [essence(trial) for trial in killed.trials] == [essence(trial) for trial in calm.trials]
+
+
+@pytest.mark.parametrize("moment", ["before a second attempt is ordered", "after the order to pause"])
+def test_a_runner_that_dies_loses_no_step_and_repeats_none(
+    client: LocalClient, job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver, moment: str
+) -> None:
+    name = client.create(job(PROMOTION, max_trials=8, parallel_trials=2), tmp_path, "process", "test")
+    assert start_driver(client, name, DEATHS[moment]).wait(60) == -signal.SIGKILL
+    client.drive(name)
+    result = client.result(name)
+    assert result.state is RunState.SUCCEEDED
+    assert len(result.trials) == 8
+    check_steps(client, result)
+
+
+def test_what_was_to_pause_before_a_crash_has_paused(
+    client: LocalClient, job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    """Runner and keeper die after the decision: the trial rests, and is not run again as if it had been cut off."""
+    name = client.create(job(PROMOTION, max_trials=1), tmp_path, "process", "test")
+    gone = {"attempt": 1, "devices": [], "share": 0.0, "memory": 0, "handle": {"keeper": 1 << 22, "began": "1"}}
+    events = [
+        Event("began"),
+        Event("asked", 1, {"parameters": {"x": 0.5}}),
+        Event("started", 1, gone),
+        Event("reported", 1, {"metrics": {"loss": 0.5}, "step": 1, "elapsed": 1.0}),
+        Event("stopping", 1, {"why": "pause"}),
+    ]
+    client._store.append(name, events)
+    client.drive(name)
+    (trial,) = client.result(name).trials
+    assert (trial.state, trial.attempt, dict(trial.metrics)) == (TrialState.STOPPED, 1, {"loss": 0.5})
+
+
+def test_a_trial_that_was_cut_off_keeps_what_it_had_reported(
+    client: LocalClient, job: Callable[..., TuningJob], tmp_path: Path
+) -> None:
+    """Runner and keeper die: the next attempt goes on from the checkpoint."""
+    name = client.create(job({}, max_trials=1), tmp_path, "process", "test")
+    gone = {"attempt": 1, "devices": [], "share": 0.0, "memory": 0, "handle": {"keeper": 1 << 22, "began": "1"}}
+    said = [{"metrics": {"loss": 0.5}, "step": step, "elapsed": 1.0} for step in (1, 2, 3)]
+    began = [Event("began"), Event("asked", 1, {"parameters": {"x": 0.5}}), Event("started", 1, gone)]
+    client._store.append(name, [*began, *(Event("reported", 1, one) for one in said)])
+    checkpoint = client._store.trial_folder(name, 1) / "checkpoints" / "state.json"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text(json.dumps({"sum": 1.0, "trained": [[1, 1, 0]] * 2}))
+    client.drive(name)
+    (trial,) = client.result(name).trials
+    assert (trial.state, trial.attempt) == (TrialState.SUCCEEDED, 2)
+    assert [one.step for one in trial.measurements] == list(range(1, 21)), "the third step once, by the second attempt"
+    assert trial.measurements[2].elapsed != 1.0
+
+
+def test_a_parent_without_a_checkpoint_is_noted(
+    make_job: Callable[..., TuningJob], run: Callable[[TuningJob], StudyResult]
+) -> None:
+    script = """
+import json
+report = json.load(open(os.environ["TUNEPORT_TRIAL"]))["report"]
+for step in (1, 2, 3):
+    time.sleep(0.2)
+    open(report, "a").write(json.dumps({"time": time.time(), "step": step, "metrics": {"loss": x}}) + "\\n")
+"""
+    study = {"algorithm": Pbt(population=2, quantile=0.5, max_resource=2, seed=1)}
+    trial = {"metrics": {}, "resumable": True}
+    result = run(make_job(script, study=study, trial=trial, budget={"max_trials": 3, "parallel_trials": 2}))
+    assert any("left no checkpoint" in note for note in result.notes)
+
+
+def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:
+    parent, heir = tmp_path / "1", tmp_path / "2"
+    assert not inherit(parent, heir)
+    (parent / "checkpoints" / "deep").mkdir(parents=True)
+    (parent / "checkpoints" / "deep" / "weights").write_text("new")
+    for left_behind in ("checkpoints", "checkpoints.part"):  # by a runner that was killed in the middle
+        (heir / left_behind).mkdir(parents=True)
+        (heir / left_behind / "old").touch()
+    assert inherit(parent, heir)
+    assert [path.relative_to(heir).as_posix() for path in sorted(heir.rglob("*"))] == [
+        "checkpoints",
+        "checkpoints/deep",
+        "checkpoints/deep/weights",
+    ]
+    (heir / "checkpoints" / "deep" / "weights").write_text("changed")
+    assert (parent / "checkpoints" / "deep" / "weights").read_text() == "new"
