@@ -61,7 +61,8 @@ def check(
 
         return driven.refusals(_valid(job), _names(name), settings, base or Path.cwd())
     if translating.has_documents(registry.load(name)):
-        return translating.with_way_out(_refusals(_valid(job), name, settings, base), name)
+        valid = _valid(job)
+        return translating.with_way_out(_refusals(valid, name, settings, base), name, valid)
     return here.problems(job, name, here.settings(name, settings, workspace), base)
 
 
@@ -220,7 +221,7 @@ def _send(
     """Check everything, then submit the job to a cloud, its code first."""
     valid, uploads = packed(_valid(job), name, settings=settings, base=base)
     if problems := translating.refusals(valid, name, settings=settings):
-        problems = translating.with_way_out(problems, name)
+        problems = translating.with_way_out(problems, name, valid)
         raise JobError.of(f"job '{valid.name}' cannot run on {name}", problems)
     translated = translating.to_submit(valid, name, settings=settings, form=form)
     translated.report.require(tolerate)

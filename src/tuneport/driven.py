@@ -23,6 +23,7 @@ from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.launch import TrialContext
 from tuneport.engine.preflight import local_problems
 from tuneport.errors import BackendNotFoundError, JobError, Problem, SettingsError
+from tuneport.model.features import pausing
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import Random
@@ -136,6 +137,9 @@ def refusals(job: TuningJob, on: Sequence[str], settings: Mapping[str, Any] | No
         for one in _examples(placed):
             refused = translating.refusals(_asked(drivable(name), one), name, settings=chosen)
             found += [problem for problem in refused if not translating.is_ours(problem.pointer)]
+    if any(name != LOCAL for name in on):
+        how = "search where trials run on this machine or on Ray, or use early stopping that stops trials"
+        found += [Problem(one, "trials elsewhere cannot pause: checkpoints stay behind", how) for one in pausing(job)]
     return list(dict.fromkeys(found))
 
 
@@ -222,7 +226,7 @@ def _point(job: TuningJob, parameters: Mapping[str, Any], folder: str) -> Tuning
     output = spec.output and spec.output.model_copy(update={"uri": f"{spec.output.uri.rstrip('/')}/{folder}"})
     choices = tuple(Categorical(name, (value,)) for name, value in parameters.items())
     study = job.study.model_copy(update={"parameters": choices, "algorithm": Random(), "early_stopping": None})
-    undone = {"variants": (), "retries": 0, "output": output}
+    undone = {"variants": (), "retries": 0, "resumable": False, "output": output}
     return job.model_copy(
         update={
             "study": study,

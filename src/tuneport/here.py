@@ -14,6 +14,7 @@ from tuneport.config import load as load_config
 from tuneport.engine.launch import LaunchContract
 from tuneport.errors import BackendNotFoundError, JobError, Problem, TuneportError
 from tuneport.handle import LOCAL
+from tuneport.model.features import pausing
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.results import Trial
 from tuneport.model.study import CmaEs, Plugin
@@ -90,7 +91,7 @@ def problems(job: TuningJob | Mapping[str, Any], on: str, chosen: LocalSettings,
         lacking = screen(job, registry.load(on).capabilities)
         priced = load_config().prices.problems(job.budget, LOCAL, job.trial)
         machine = _machine_problems(job.trial, job.budget, chosen, base)
-        return [*lacking, *machine, *priced, *_search_problems(job)]
+        return [*lacking, *machine, *priced, *_search_problems(job), *_pausing_problems(job, chosen)]
     try:
         return problems(TuningJob.model_validate(dict(job)), on, chosen, base)
     except JobError as error:
@@ -119,6 +120,14 @@ def _machine_problems(
 
     yield from local_problems(trial.changed(resources=Resources()), budget, base or Path.cwd(), ())
     yield from cluster_problems(trial.resources, address)
+
+
+def _pausing_problems(job: TuningJob, chosen: LocalSettings) -> Iterator[Problem]:
+    """Only our own contract has one place for the checkpoints of all attempts, wherever results go."""
+    if chosen.contract != LOCAL:
+        for pointer in pausing(job):
+            message = f"trials under the contract of {chosen.contract} cannot pause"
+            yield Problem(pointer, message, hint="use the contract local, or early stopping that stops trials")
 
 
 def _search_problems(job: TuningJob) -> Iterator[Problem]:

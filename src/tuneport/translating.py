@@ -161,9 +161,9 @@ def is_ours(pointer: str) -> bool:
     return any(f"{pointer}/".startswith(f"{one}/") for one in OURS)
 
 
-def with_way_out(problems: Sequence[Problem], on: str) -> list[Problem]:
+def with_way_out(problems: Sequence[Problem], on: str, job: TuningJob) -> list[Problem]:
     """Problems of a job on a cloud, with the hint where driving its trials there would do without that."""
-    if not hasattr(cloud(on), "training"):
+    if not hasattr(cloud(on), "training") or job.study.pauses:
         return list(problems)
     return [
         replace(one, hint="; or ".join(filter(None, (one.hint, _DRIVE)))) if is_ours(one.pointer) else one

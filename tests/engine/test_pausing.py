@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tuneport import api
 from tuneport.backends.local.client import LocalClient
 from tuneport.engine.checkpoints import inherit
 from tuneport.engine.store import Event
@@ -285,3 +286,11 @@ def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:
     ]
     (heir / "checkpoints" / "deep" / "weights").write_text("changed")
     assert (parent / "checkpoints" / "deep" / "weights").read_text() == "new"
+
+
+def test_only_our_own_contract_knows_where_checkpoints_are(job: Callable[..., TuningJob]) -> None:
+    for study, place in ((PROMOTION, "/study/early_stopping/form"), (POPULATION, "/study/algorithm")):
+        asked = job(study, max_trials=8)
+        assert api.check(asked, on="local") == []
+        (problem,) = api.check(asked, on="local", settings={"contract": "vertex"})
+        assert (problem.pointer, "cannot pause" in problem.message) == (place, True)

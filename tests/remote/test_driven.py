@@ -412,6 +412,22 @@ def test_what_only_the_tuner_there_lacks_is_no_hindrance_and_check_says_so(on):
     assert api.check(job, on=on, drive=True) == []
 
 
+@pytest.mark.parametrize(
+    ("study", "place"),
+    [
+        ({"algorithm": {"kind": "pbt"}}, "/study/algorithm"),
+        ({"early_stopping": {"kind": "asha", "form": "promotion"}}, "/study/early_stopping/form"),
+    ],
+    ids=["pbt", "promotion"],
+)
+@pytest.mark.parametrize("on", ["vertex", "sagemaker", "modelarts", "sagemaker,local"])
+def test_trials_elsewhere_cannot_pause(on, study, place):
+    job = job_of(on.partition(",")[0], trials=8, study=study, resumable=True)
+    told = [one for one in api.check(job, on=on, drive=True) if "cannot pause" in one.message]
+    assert [one.pointer for one in told] == [place]
+    assert not any("--drive" in (one.hint or "") for one in api.check(job, on=on, drive="," in on))
+
+
 def test_the_command_line_drives_as_well(tuneport_cloud, tmp_path, monkeypatch, capsys):
     ledger = map_trainer(tuneport_cloud, ["vertex"], tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -92,8 +92,10 @@ def trial_table(trials: Sequence[Trial]) -> str:
     parameters = _names(trial.parameters for trial in trials)
     reports = any(len(trial.measurements) > 1 for trial in trials)
     failed = any(trial.failure for trial in trials)
+    heirs = any(trial.parent is not None for trial in trials)
     moved = any("run" in trial.links for trial in trials)
-    optional = [name for name, present in (("reports", reports), ("why", failed), ("run", moved)) if present]
+    columns = {"parent": heirs, "reports": reports, "why": failed, "run": moved}
+    optional = [name for name, present in columns.items() if present]
     rows = [["trial", "state", *metrics, *parameters, "seconds", *optional]]
     rows += [
         [
@@ -102,6 +104,7 @@ def trial_table(trials: Sequence[Trial]) -> str:
             *(number(trial.metrics[name]) if name in trial.metrics else "" for name in metrics),
             *(number(trial.parameters[name]) if name in trial.parameters else "" for name in parameters),
             "" if trial.duration is None else f"{trial.duration:.1f}",
+            *(["" if trial.parent is None else str(trial.parent)] if heirs else []),
             *([str(len(trial.measurements))] if reports else []),
             *([trial.failure.kind.value if trial.failure else ""] if failed else []),
             *([trial.links.get("run", "")] if moved else []),

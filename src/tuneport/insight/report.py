@@ -61,7 +61,9 @@ def _best(result: StudyResult) -> list[tuple[str, Any]]:
 
 
 def _name(trial: Trial) -> str:
-    return f"{trial.links['trial']} of {trial.links['run']}" if "run" in trial.links else str(trial.id)
+    if "run" in trial.links:
+        return f"{trial.links['trial']} of {trial.links['run']}"
+    return str(trial.id) if trial.parent is None else f"{trial.id}, from {trial.parent}"
 
 
 def _table(result: StudyResult) -> str:

@@ -260,6 +260,12 @@ def _used_by_variants(job: TuningJob) -> Iterator[tuple[Feature, str]]:
                 yield feature, f"/trial/variants/{index}{place.removeprefix('/trial')}"
 
 
+def pausing(job: TuningJob) -> list[str]:
+    """JSON pointers of the words for which trials pause, to go on from their checkpoints later."""
+    found = used(job)
+    return [*found.get(Feature.ALGORITHM_PBT, ()), *found.get(Feature.EARLY_STOPPING_PROMOTION, ())]
+
+
 def is_remote(uri: str) -> bool:
     """Whether a URI means something else than a path of this machine; so does a placeholder such as ${DATA}."""
     return _REMOTE.match(uri) is not None

@@ -244,9 +244,10 @@ class StudyResult(Word):
 
 
 def record(trial: Trial) -> dict[str, Any]:
-    """One flat row of a table; parameters come as `param.NAME`, metrics as `metric.NAME`."""
+    """One flat row of a table; parameters come as `param.NAME`, metrics as `metric.NAME`, a parent if there is one."""
     return {
         "trial": trial.id,
+        **({} if trial.parent is None else {"parent": trial.parent}),
         "state": trial.state.value,
         **{f"param.{name}": value for name, value in trial.parameters.items()},
         **{f"metric.{name}": value for name, value in trial.metrics.items()},
