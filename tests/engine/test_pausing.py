@@ -14,6 +14,8 @@ import pytest
 
 from tuneport import api
 from tuneport.backends.local.client import LocalClient
+from tuneport.backends.local.launch import launch
+from tuneport.backends.local.settings import RaySettings
 from tuneport.engine.checkpoints import inherit
 from tuneport.engine.store import Event
 from tuneport.model.job import TuningJob
@@ -57,8 +59,8 @@ POPULATION = {"algorithm": Pbt(population=4, interval=2, max_resource=6, seed=3)
 
 @pytest.fixture
 def job(make_job: Callable[..., TuningJob]) -> Callable[..., TuningJob]:
-    def make(study: dict[str, Any], **budget: Any) -> TuningJob:
-        trial: dict[str, Any] = {"metrics": {}, "resumable": True}
+    def make(study: dict[str, Any], *, warm: bool = False, **budget: Any) -> TuningJob:
+        trial: dict[str, Any] = {"metrics": {}, "resumable": True, "warm_workers": warm}
         if study is POPULATION:
             trial["env"] = {"WAITS": "2"}  # at the end of a generation for the word to pause
         return make_job(TRAINER, study=study, trial=trial, budget=budget)
@@ -133,11 +135,9 @@ def test_with_a_model_too(job: Callable[..., TuningJob], run: Callable[[TuningJo
     assert len(result.trials) == 6
 
 
-def test_heirs_begin_with_the_weights_of_their_parents(
-    client: LocalClient, job: Callable[..., TuningJob], run: Callable[[TuningJob], StudyResult]
-) -> None:
-    result = run(job(POPULATION, max_trials=20, parallel_trials=2))
+def check_population(client: LocalClient, result: StudyResult) -> None:
     assert result.state is RunState.SUCCEEDED
+    assert result.notes == ()
     check_steps(client, result)
     heirs = [trial for trial in result.trials if trial.parent is not None]
     assert [trial.id for trial in heirs] == [5, 6], "one of four after 2 and after 4 steps"
@@ -150,6 +150,22 @@ def test_heirs_begin_with_the_weights_of_their_parents(
     said = [trial.failure.message for trial in result.trials if trial.failure]
     assert sorted(said) == [f"trial {one.id} took its place, which goes on from trial {one.parent}" for one in heirs]
     assert sum(trial.state is TrialState.SUCCEEDED for trial in result.trials) == 4
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_heirs_begin_with_the_weights_of_their_parents(
+    client: LocalClient, job: Callable[..., TuningJob], run: Callable[[TuningJob], StudyResult], warm: bool
+) -> None:
+    check_population(client, run(job(POPULATION, max_trials=20, parallel_trials=2, warm=warm)))
+
+
+def test_a_population_on_ray(ray_cluster: Any, job: Callable[..., TuningJob], tmp_path: Path) -> None:
+    settings = RaySettings(workspace=tmp_path / "on-ray", grace=1.0, address=ray_cluster.address)
+    client = LocalClient(settings, lambda _: launch, create=True)
+    name = client.create(job(POPULATION, max_trials=20, parallel_trials=2), tmp_path, "ray", "test")
+    client.drive(name)
+    check_population(client, client.result(name))
+    client.close()
 
 
 DEATHS = {
