@@ -35,11 +35,15 @@ def sample(count, seed=0):
     return features, np.sin(5 * features[:, 0]) + features[:, 1] ** 2 + 0.1 * rng.normal(size=count)
 
 
-def test_the_posterior_is_that_of_scikit_learn():
+@pytest.mark.parametrize("level", [0.0, 3.0])
+def test_the_posterior_is_that_of_scikit_learn(level):
     features, values = sample(30)
-    kernel = Kernel(np.array([0.3, 0.7, 2.0]), amplitude=1.7, noise=0.02, groups=GROUPS)
+    values = values + 5 * level
+    kernel = Kernel(np.array([0.3, 0.7, 2.0]), amplitude=1.7, noise=0.02, groups=GROUPS, level=level)
     theirs = GaussianProcessRegressor(
-        ConstantKernel(1.7, "fixed") * Matern([0.3, 0.7, 2.0], "fixed", nu=2.5), alpha=0.02, optimizer=None
+        ConstantKernel(level, "fixed") + ConstantKernel(1.7, "fixed") * Matern([0.3, 0.7, 2.0], "fixed", nu=2.5),
+        alpha=0.02,
+        optimizer=None,
     ).fit(features, values)
     places = sample(50, seed=1)[0]
     mean, deviation = GaussianProcess(kernel, features, values).predict(places)
@@ -48,12 +52,15 @@ def test_the_posterior_is_that_of_scikit_learn():
     np.testing.assert_allclose(deviation, their_deviation, rtol=1e-5)
 
 
-def test_the_likelihood_is_that_of_scikit_learn():
+@pytest.mark.parametrize("level", [0.0, 3.0])
+def test_the_likelihood_is_that_of_scikit_learn(level):
     features, values = sample(25)
     logs = np.log([0.3, 0.7, 2.0, 1.7, 0.02])
-    flat = Prior(mean=np.zeros(5), deviation=np.full(5, 1e9))
+    flat = Prior(mean=np.zeros(5), deviation=np.full(5, 1e9), level=level)
     theirs = GaussianProcessRegressor(
-        ConstantKernel(1.7) * Matern([0.3, 0.7, 2.0], nu=2.5) + WhiteKernel(0.02), alpha=1.7e-8, optimizer=None
+        ConstantKernel(level, "fixed") + ConstantKernel(1.7) * Matern([0.3, 0.7, 2.0], nu=2.5) + WhiteKernel(0.02),
+        alpha=1.7e-8,
+        optimizer=None,
     ).fit(features, values)
     value, gradient = misfit(logs, features, values, GROUPS, flat)
     their_value, their_gradient = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)
@@ -86,7 +93,7 @@ def fitted(features, values):
 def test_slopes_of_a_prediction_are_those_of_finite_differences():
     features, values = sample(25)
     model = GaussianProcess(
-        Kernel(np.array([0.3, 0.7, 2.0]), amplitude=1.7, noise=0.02, groups=GROUPS), features, values
+        Kernel(np.array([0.3, 0.7, 2.0]), amplitude=1.7, noise=0.02, groups=GROUPS, level=10.0), features, values
     )
     places, step = sample(10, seed=1)[0], 1e-6
     mean, deviation, by_mean, by_deviation = model.slopes(places)

@@ -73,7 +73,8 @@ class ChanceLearner:
         if usable.all():
             return []
         chosen = representative(usable.astype(float), _MODELLED)
-        kernel = KernelLearner(self._embedding, 1, _as_they_are).prior.kernel(_FAILURE_NOISE, self._embedding.groups)
+        learner = KernelLearner(self._embedding, 1, _as_they_are, level=0.0)  # success is what is to be expected
+        kernel = learner.prior.kernel(_FAILURE_NOISE, self._embedding.groups)
         model = GaussianProcess(kernel, features[chosen], np.where(usable[chosen], 0.0, 1.0))
         return [Chance(model, 0.5, _FAILURE_NOISE)]
 
@@ -85,7 +86,8 @@ class ChanceLearner:
             excess: by how much each was broken, shape (n, constraints).
         """
         while len(self._bounds) < excess.shape[1]:
-            self._bounds.append(KernelLearner(self._embedding, self._first, lambda _, told: scaled_excess(told)))
+            learner = KernelLearner(self._embedding, self._first, lambda _, told: scaled_excess(told), level=0.0)
+            self._bounds.append(learner)
         return [self._bound(learner, features, column) for learner, column in zip(self._bounds, excess.T, strict=False)]
 
     @staticmethod

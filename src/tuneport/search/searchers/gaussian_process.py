@@ -17,7 +17,7 @@ _JITTER = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """Covariance of function values, amplitude * matern52(distance), and of measurements, which adds noise.
+    """Covariance of function values, level + amplitude * matern52(distance), and of measurements, which adds noise.
 
     Attributes:
         lengths: how far apart values along each parameter still resemble each other, shape (parameters,).
@@ -25,6 +25,7 @@ class Kernel:
         noise: variance of a measurement around the function.
         groups: the parameter of each column of the features, shape (columns,).
         exponents: how each column is bent before distances are measured, shape (columns, 2); None: not at all.
+        level: variance of the level around which the function varies (Rasmussen and Williams 2006, 2.7); 0: it is 0.
     """
 
     lengths: Array
@@ -32,12 +33,15 @@ class Kernel:
     noise: float
     groups: npt.NDArray[np.intp]
     exponents: Array | None = None
+    level: float = 0.0
 
     @classmethod
-    def from_logs(cls, logs: Array, groups: npt.NDArray[np.intp], exponents: Array | None = None) -> Kernel:
+    def from_logs(
+        cls, logs: Array, groups: npt.NDArray[np.intp], exponents: Array | None = None, level: float = 0.0
+    ) -> Kernel:
         """The kernel of natural logarithms in one vector: lengths, amplitude, noise."""
         values = np.exp(logs)
-        return cls(values[:-2], float(values[-2]), float(values[-1]), groups, exponents)
+        return cls(values[:-2], float(values[-2]), float(values[-1]), groups, exponents, level)
 
     def scaled(self, features: Array) -> Array:
         """Features, bent and in units of their lengths, shape (n, columns)."""
@@ -56,7 +60,7 @@ class Kernel:
 
 
 class GaussianProcess:
-    """What measurements say about a function with mean zero.
+    """What measurements say about a function.
 
     Args:
         kernel: the covariance.
@@ -102,10 +106,10 @@ class GaussianProcess:
         """Covariance of scaled features with the measurements, and -1/r times its derivative by the distance r."""
         s = _distances(scaled, self._scaled)
         decay = self.kernel.amplitude * np.exp(-s)
-        return decay * (1 + s + s**2 / 3), decay * (1 + s) * (5 / 3)
+        return decay * (1 + s + s**2 / 3) + self.kernel.level, decay * (1 + s) * (5 / 3)
 
     def _deviation(self, explained: Array) -> Array:
-        variance = self.kernel.amplitude - np.einsum("ij,ij->i", explained, explained)
+        variance = self.kernel.level + self.kernel.amplitude - np.einsum("ij,ij->i", explained, explained)
         return np.asarray(np.sqrt(np.maximum(variance, _JITTER * self.kernel.amplitude)))
 
     def _towards(self, scaled: Array, pull: Array) -> Array:
@@ -154,13 +158,20 @@ class StackedProcess:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Independent normal distributions of the logarithms of lengths, amplitude and noise; shape (parameters + 2,)."""
+    """What is thought of a kernel before anything was measured.
+
+    Attributes:
+        mean: of the logarithms of lengths, amplitude and noise, which are normal and independent; (parameters + 2,).
+        deviation: their standard deviations, shape (parameters + 2,).
+        level: variance of the level around which the function varies.
+    """
 
     mean: Array
     deviation: Array
+    level: float = 0.0
 
     @classmethod
-    def of(cls, parameters: int) -> Prior:
+    def of(cls, parameters: int, level: float = 0.0) -> Prior:
         """For values of variance 1. Lengths grow with the root of the number of parameters, as distances do.
 
         After Hvarfner et al. 2024, "Vanilla Bayesian Optimization Performs Great in High Dimensions".
@@ -169,6 +180,7 @@ class Prior:
         return cls(
             mean=np.array([*[length] * parameters, 0.0, math.log(1e-4)]),
             deviation=np.array([*[1.0] * parameters, 1.0, 2.5]),
+            level=level,
         )
 
     def bounds(self) -> list[tuple[float, float]]:
@@ -177,7 +189,7 @@ class Prior:
 
     def kernel(self, noise: float, groups: npt.NDArray[np.intp]) -> Kernel:
         """The kernel that is expected before anything is known, for measurements with this noise."""
-        return Kernel.from_logs(np.append(self.mean[:-1], math.log(noise)), groups)
+        return Kernel.from_logs(np.append(self.mean[:-1], math.log(noise)), groups, level=self.level)
 
     def start(self) -> Array:
         """Where a search for the best kernel begins: the mean, with more noise.
@@ -227,7 +239,7 @@ def misfit(
     s = _distances(scaled, scaled)
     decay = kernel.amplitude * np.exp(-s)
     signal = decay * (1 + s + s**2 / 3)
-    covariance = signal + (kernel.noise + _JITTER * kernel.amplitude) * np.eye(len(values))
+    covariance = prior.level + signal + (kernel.noise + _JITTER * kernel.amplitude) * np.eye(len(values))
     factor = cholesky(covariance, lower=True, check_finite=False)
     triangle = np.tril(dpotri(factor, lower=1)[0])
     inverse = triangle + np.tril(triangle, -1).T

@@ -23,6 +23,8 @@ _CLEARLY = 1.0
 """By how much a bend must raise the logarithm of the density."""
 _MOST = 150
 """Trials from which a kernel is learned, at most."""
+_UNKNOWN = 10.0
+"""Variance of an unknown level of values that have variance 1."""
 
 
 class KernelLearner:
@@ -37,14 +39,18 @@ class KernelLearner:
         embedding: says which features belong to which parameter.
         first: least length of a beginning that is fitted thoroughly.
         values: what the kernel is to explain, from features and losses.
+        level: variance of the level around which they vary. It is unknown as a rule: the mean of what a search has seen
+            is better than that of the space, the more so the longer it has searched.
     """
 
-    def __init__(self, embedding: Embedding, first: int, values: Callable[[Array, Array], Array]) -> None:
+    def __init__(
+        self, embedding: Embedding, first: int, values: Callable[[Array, Array], Array], *, level: float = _UNKNOWN
+    ) -> None:
         self._groups = embedding.groups
         self._scales = np.flatnonzero(embedding.scales)
         self._first = first
         self._values = values
-        self.prior = Prior.of(int(self._groups.max()) + 1 if len(self._groups) else 0)
+        self.prior = Prior.of(int(self._groups.max()) + 1 if len(self._groups) else 0, level)
         self._known: tuple[bytes, tuple[Array, Array]] | None = None
 
     def kernel(self, features: Array, losses: Array) -> Kernel:
@@ -56,7 +62,8 @@ class KernelLearner:
         """
         start, exponents = self._thorough(features, losses)
         places, values = self._representative(features, losses)
-        return Kernel.from_logs(self._fit(bent(places, exponents), values, start, _QUICK), self._groups, exponents)
+        logs = self._fit(bent(places, exponents), values, start, _QUICK)
+        return Kernel.from_logs(logs, self._groups, exponents, self.prior.level)
 
     def _thorough(self, features: Array, losses: Array) -> tuple[Array, Array]:
         count = min(self._beginning(len(losses)), len(losses))
