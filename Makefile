@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-ray test explore check bench bench-search clean
+.PHONY: demo demo-ray test explore check bench bench-search bench-gpu clean
 
 demo: $(VENV)/.demo  ## tune a real model on this machine
 	$(BIN)/tuneport run examples/digits/job.yaml
@@ -34,6 +34,9 @@ bench: $(VENV)/.dev  ## overheads, as ratios in one run
 
 bench-search: $(VENV)/.dev  ## the search core against Optuna, on models of scikit-learn
 	$(BIN)/python bench/search.py
+
+bench-gpu: $(VENV)/.dev  ## the packing of trials on a GPU; needs one, and torch in .venv
+	$(BIN)/python bench/gpu.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
