@@ -172,6 +172,20 @@ def test_what_is_expected_of_a_running_trial_is_on_the_front():
     assert after.log(place + 0.01) < before.log(place + 0.01) - 0.5
 
 
+def test_a_plateau_is_not_paved():
+    """Nearly half of the square has the losses (0, 0.5), next to which there is nothing better in both."""
+    job = StudySpec(parameters=SQUARE, objectives=[minimize("a"), minimize("b")], algorithm=EAGER)
+    on_it = 0
+    for seed in (1, 2):
+        study = Study(job, seed=seed)
+        for _ in range(40):
+            trial = study.ask()
+            x, y = trial.parameters.values()
+            study.tell(trial, {"a": 0.0, "b": 0.5} if x > 0.55 else {"a": 1 - x, "b": abs(y - 0.5) + x / 2})
+        on_it += sum(trial.metrics["a"] == 0 for trial in study.trials)
+    assert on_it < 40
+
+
 def test_a_missing_loss_counts_as_the_worst():
     embedding, cube, losses = history()
     places = np.random.default_rng(1).random((30, 2))

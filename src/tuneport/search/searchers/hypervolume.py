@@ -31,6 +31,8 @@ _MARGIN = 0.1
 """How far beyond the worst results the reference point lies, in standard deviations of the warped losses."""
 _FRONT = 100
 """A front of more points is taken for a coarser one."""
+_PER_TIE, _MOST = 0.5, 1.0
+"""By how much better, in standard deviations, a point of the front counts for every other trial with its losses."""
 _THIN = 1e-12
 """Least share of the expected length of a box in that of everything below its upper end; less is lost in rounding."""
 
@@ -110,7 +112,8 @@ class VolumeLearner:
     """Learns every objective, and what a trial may add to the front.
 
     The losses of every objective are warped on their own. The reference point lies just beyond the worst of all results
-    rather than of the front, so that the ends of a front are worth finding.
+    rather than of the front, so that the ends of a front are worth finding. Trials with the very same losses lie on a
+    plateau, where models expect slight improvements for ever: the more there are, the better they count.
 
     Args:
         embedding: says which features belong to which parameter.
@@ -136,19 +139,26 @@ class VolumeLearner:
         """
         if not legal.any():
             return []
+        known = np.stack([completed(column) for column in losses.T], axis=1)
         models, worst = [], []
-        for learner, column in zip(self._learners, losses.T, strict=False):
-            known = completed(column)
-            kernel, values = learner.kernel(features, known), warped(known)
+        for learner, column in zip(self._learners, known.T, strict=False):
+            kernel, values = learner.kernel(features, column), warped(column)
             if doubt is not None:
                 kernel = kernel.doubted(learner.prior, doubt)
             chosen = representative(values, _MODELLED)
             models.append(expecting(kernel, features[chosen], values[chosen], waiting))
             worst.append(values.max())
-        known = np.concatenate([features[legal], waiting])
-        means = np.stack([model.mean(known) for model in models], axis=1)
+        kept = np.stack([model.mean(features[legal]) for model in models], axis=1) - _credit(known[legal])[:, None]
+        coming = np.stack([model.mean(waiting) for model in models], axis=1)
+        means = np.concatenate([kept, coming])
         front = means[nondominated(means)]
         if len(front) > _FRONT:
             front = coarsened(front, _FRONT)
         reference = np.maximum(worst, front.max(axis=0)) + _MARGIN
         return [VolumeImprovement(models, *undominated(front, reference))]
+
+
+def _credit(losses: Array) -> Array:
+    """By how much better than it is a trial counts, because others have the very same losses; shape (n,)."""
+    _, place, count = np.unique(losses, axis=0, return_inverse=True, return_counts=True)
+    return np.asarray(np.minimum(_PER_TIE * (count[place.reshape(-1)] - 1), _MOST))
