@@ -8,8 +8,8 @@ One file, standard library only, Python 3.7 or later: copy it next to your train
     model = build(p["layers"], data=trial.data_dir("train"))
     for epoch in range(20):
         loss, accuracy = model.fit_one_epoch(p["lr"])
+        model.save(trial.checkpoint_dir())              # before the report, so that it is there when the trial pauses
         trial.report(step=epoch, accuracy=accuracy, loss=loss)
-        model.save(trial.checkpoint_dir())
         if trial.should_stop():                         # somebody asked this trial to end: leave cleanly
             break
     model.save(trial.model_dir())
@@ -104,7 +104,11 @@ def should_stop() -> bool:
 
 
 def checkpoint_dir() -> str:
-    """A directory for checkpoints, the same for every attempt of this trial; it is made if need be."""
+    """A directory for checkpoints, the same for every attempt of this trial; it is made if need be.
+
+    Look there first and go on from what is found, with the parameters of now: a trial that was cut off or paused finds
+    its own checkpoint, and in population-based training a new one begins with a copy of another's.
+    """
     return _made(_host().checkpoint_dir())
 
 

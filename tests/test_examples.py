@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_asha(tmp_path):
     assert len(stopped) >= len(result["trials"]) / 2
     assert all(trial["failure"]["kind"] == "stopped_by_scheduler" for trial in stopped)
     assert sum(len(trial["measurements"]) for trial in stopped) < 81 * len(stopped) / 2
+
+
+def test_population(tmp_path):
+    result = tuneport(tmp_path, "population/job.yaml")
+    states = Counter(trial["state"] for trial in result["trials"])
+    assert states["succeeded"] == 6
+    heirs = [trial for trial in result["trials"] if trial.get("parent")]
+    assert len(heirs) == states["stopped"] > 0
+    assert min(values(result, "loss")) < 0.4
 
 
 def test_resume(tmp_path):
