@@ -3,6 +3,8 @@
 warm    200 trials that each import scikit-learn and fit for 50 ms, two at a time: forked from a process that has
         imported it, against one new process each.
 ray     200 trivial trials in slots of a Ray cluster of two nodes, against processes of this machine; without start-up.
+        100 of them from the first order to the last end, against Ray Tune on that cluster (pip install 'ray[tune]'), as
+        it is and with reuse_actors, which gives up that each trial has a process of its own.
 events  10,000 simulated trials, 500 at a time, with the journal on disk: processor time of the driver per event as
         the run grows, and what it is spent on.
 """
@@ -41,6 +43,8 @@ TRIALS, PARALLEL = 200, 2
 COLD_TRIALS = 10
 """One process per trial takes seconds for each: so many stand for all, and the ratio is per trial."""
 FIT = 0.05
+NO_OPS = 100
+ROUNDS = 5
 MANY, AT_ONCE, REPORTS = 10_000, 500, 3
 TRAINER = f"""
 import sys, time
@@ -108,17 +112,60 @@ def on_ray(folder: Path) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
     there = RaySettings(workspace=folder / "there", address=cluster.address)
-    spent = {}
-    for name, settings in {"process": here, "ray": there}.items():
-        client = LocalClient(settings, lambda _: launch, create=True)
-        _, result = run(client, job(script, TRIALS, PARALLEL), folder)
-        settled = result.trials[2 * PARALLEL :]  # the first ones wait for their slots to start
-        spent[name] = max(one.ended or 0 for one in settled) - min(one.started or 0 for one in settled)
-        client.close()
+    ours = LocalClient(there, lambda _: launch, create=True)
+    process = LocalClient(here, lambda _: launch, create=True)
+    spent: dict[LocalClient, list[float]] = {process: [], ours: []}
+    for _ in range(ROUNDS):  # in turn, since the machine may have other things to do
+        for client, times in spent.items():
+            times.append(settled(run(client, job(script, TRIALS, PARALLEL), folder)[1]) / TRIALS)
+    ratios = [one / other for one, other in zip(spent[ours], spent[process], strict=True)]
+    each = {client: statistics.median(times) * 1e3 for client, times in spent.items()}
+    print(f"{TRIALS} trivial trials, {PARALLEL} at a time: {each[process]:.1f} ms each as processes,")
+    print(f"  {each[ours]:.1f} ms each in slots of two nodes; median of {ROUNDS} ratios", end=" ")
+    print(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}; aim <= 1.3)")
+    began = time.perf_counter()
+    run(ours, job(script, NO_OPS, PARALLEL), folder)
+    took = time.perf_counter() - began
+    print(f"{NO_OPS} no-op trials, start-up included: {took:.1f} s")
+    try:
+        for reuse in (False, True):
+            theirs = ray_tune(cluster.address, folder, reuse)
+            print(f"  Ray Tune{' with reuse_actors' * reuse} {theirs:.1f} s: {theirs / took:.1f} times that (aim >= 5)")
+    except ImportError:
+        print("  Ray Tune is left out: it is not installed")
+    ours.close()
+    process.close()
     cluster.shutdown()
-    ratio = spent["ray"] / spent["process"]
-    print(f"{TRIALS} trivial trials, {PARALLEL} at a time: {spent['process'] / TRIALS * 1e3:.1f} ms each as processes,")
-    print(f"  {spent['ray'] / TRIALS * 1e3:.1f} ms each in slots of two nodes: {ratio:.2f} times that (aim <= 1.3)")
+
+
+def settled(result: StudyResult) -> float:
+    """Seconds that a run took without its first trials, which wait for their slots to start."""
+    trials = result.trials[2 * PARALLEL :]
+    return max(one.ended or 0 for one in trials) - min(one.started or 0 for one in trials)
+
+
+def ray_tune(address: str, folder: Path, reuse: bool) -> float:
+    """Seconds that Ray Tune takes for as many trials that do nothing but report."""
+    os.environ |= {
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "RAY_AIR_NEW_OUTPUT": "0",
+    }  # we write no such files either
+    import ray  # noqa: PLC0415 - an extra
+    from ray import tune  # noqa: PLC0415
+
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    limits = {"num_samples": NO_OPS, "max_concurrent_trials": PARALLEL, "reuse_actors": reuse}
+    tuner = tune.Tuner(
+        lambda config: tune.report({"loss": config["x"]}),
+        param_space={"x": tune.uniform(0, 1)},
+        tune_config=tune.TuneConfig(metric="loss", mode="min", **limits),
+        run_config=tune.RunConfig(storage_path=str(folder / "tune"), verbose=0),
+    )
+    began = time.perf_counter()
+    assert tuner.fit().num_terminated == NO_OPS
+    took = time.perf_counter() - began
+    ray.shutdown()
+    return took
 
 
 class Simulated:

@@ -27,6 +27,8 @@ SLICE = 0.1
 """Seconds after which a slot looks whether its trial is to be stopped."""
 ABANDONED = 600.0
 """Seconds without a question after which a slot that runs nothing ends: its runner was killed, and none came since."""
+LINGER = 0.02
+"""Seconds for which news wait for more of it: a report, and the end of a trial that has reported, are one answer."""
 CALLS = 4
 """Calls that a slot answers at once: one waits for news, while others ask it to stop."""
 
@@ -142,19 +144,21 @@ class SlotActor:
     def _news(self, seen: int, read: int, patience: float) -> News:
         end = time.monotonic() + patience
         with self._lock:
-            while self._running and len(self._events) <= seen and time.monotonic() < end:
-                self._look()
+            while self._running and time.monotonic() < end:
+                self._look(LINGER if len(self._events) > seen else SLICE)
+                if len(self._events) > seen:
+                    end = min(end, time.monotonic() + LINGER)
             self._asked = time.monotonic()
             notes, self._notes[:] = list(self._notes), []
             return News(self._events[seen:], notes, self._output(read))
 
-    def _look(self) -> None:
+    def _look(self, patience: float) -> None:
         if self._stopping:
             self._stopping = False
             self._executor.stop(self._trial)
             if self._team is not None:
                 self._team.stop()
-        events = self._executor.wait(SLICE)
+        events = self._executor.wait(patience)
         if self._team is not None:
             events = self._team.judge(events, lambda: self._executor.stop(self._trial))
         self._events += events

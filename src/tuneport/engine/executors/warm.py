@@ -140,6 +140,8 @@ class Server:
         self.channel = channel
         self.running: dict[int, tuple[int, str]] = {}
         """Descriptor that is readable when a trial has ended, to the trial's process and key."""
+        self.spare: tuple[int, socket.socket] | None = None
+        """A process that will be the next trial, and where it waits for its order: forking takes long."""
         self.known = frozenset(sys.modules)
         getenv = ctypes.CDLL(None).getenv
         getenv.restype = ctypes.c_void_p
@@ -150,7 +152,10 @@ class Server:
         listening = True
         while listening or self.running:
             orders = [self.channel.fileno()] if listening else []
-            ready, _, _ = select.select([*self.running, *orders], [], [])
+            patience = 0 if listening and self.spare is None else None
+            ready, _, _ = select.select([*self.running, *orders], [], [], patience)
+            if not ready:
+                self.spare = self.fork()
             for one in ready:
                 if one in self.running:
                     self.bury(one)
@@ -158,20 +163,36 @@ class Server:
                     listening = self.take()
 
     def take(self) -> bool:
-        """Carry out one order. False: there will be no more."""
+        """Have one order carried out. False: there will be no more."""
         packet, descriptors, _, _ = socket.recv_fds(self.channel, PACKET, 1)
         if not packet:
             return False
-        order = json.loads(packet)
-        pid = os.fork()
-        if not pid:
-            try:
-                self.become(order, descriptors[0])
-            finally:
-                os._exit(1)  # a second server would be the worst that can happen
+        (pid, line), self.spare = self.spare or self.fork(), None
+        socket.send_fds(line, [packet], descriptors)
+        line.close()
         os.close(descriptors[0])
-        self.running[os.pidfd_open(pid)] = pid, order["key"]
+        self.running[os.pidfd_open(pid)] = pid, json.loads(packet)["key"]
         return True
+
+    def fork(self) -> tuple[int, socket.socket]:
+        """Make a process that becomes the trial whose order it is sent."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            return pid, ours
+        try:
+            ours.close()
+            for descriptor in self.running:
+                os.close(descriptor)
+            if numpy := sys.modules.get("numpy.random"):
+                numpy.seed()  # `random` does so by itself; here, all trials would draw the same numbers
+            packet, descriptors, _, _ = socket.recv_fds(theirs, PACKET, 1)
+            theirs.close()
+            if packet:  # or else it is not needed any more
+                self.become(json.loads(packet), descriptors[0])
+        finally:
+            os._exit(1)  # a second server would be the worst that can happen
 
     def bury(self, descriptor: int) -> None:
         """Tell how a trial ended."""
@@ -192,15 +213,13 @@ class Server:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for descriptor, stream in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(descriptor, stream)
-        for descriptor in (nothing, output, *self.running):
+        for descriptor in (nothing, output):
             os.close(descriptor)
         try:
             os.chdir(order["cwd"])
         except OSError as error:
             tell(self.channel, {"key": order["key"], "error": str(error)})
             os._exit(1)
-        if numpy := sys.modules.get("numpy.random"):
-            numpy.seed()  # `random` does so by itself; here, all trials would draw the same numbers
         tell(self.channel, {"key": order["key"], "pid": os.getpid()})
         if not order["learn"]:
             self.channel.close()
