@@ -123,6 +123,9 @@ def test_a_paused_trial_has_no_process_and_its_place_is_free(
     assert any(TrialState.PAUSED in state and TrialState.RUNNING in state for state in states)
     events = [event for event in client._store.events(name) if event.kind in {"started", "paused", "resumed", "ended"}]
     assert [event.kind for event in events].count("resumed") >= 1
+    assert all(trial.duration is not None and trial.duration < 3 for trial in client.result(name).trials), (
+        "without rests"
+    )
     for pause in (at for at, event in enumerate(events) if event.kind == "paused"):
         assert events[pause - 1].kind == "started"
         assert events[pause - 1].trial == events[pause].trial

@@ -144,7 +144,7 @@ class Engine:
                 if life.stopping is not None:
                     self._executor.stop(trial)  # whoever decided so may not have got to saying it
             elif life.stopping == PAUSE:
-                self._write(Event("paused", trial))  # that was decided, and stays so
+                self._rest(trial)  # that was decided, and stays so
             elif life.stopping in {SCHEDULER, COMPLETE, PERSON}:
                 self._end_stopped(trial, life.stopping)  # likewise
             else:
@@ -363,8 +363,7 @@ class Engine:
         if life.stopping == RUN_ENDS and self._verdict is None and (event.stopped or event.lost):
             self._requeue(trial, "nothing", None)  # interrupted: it runs again when the run is resumed
         elif life.stopping == PAUSE and event.stopped:
-            self._write(Event("paused", trial, at=event.time))
-            self._tally.add(self._record.study.trial(trial))
+            self._rest(trial, event.time)
         elif life.stopping is not None and event.stopped:
             self._end_stopped(trial, life.stopping, event.last_lines, event.time)
         elif event.lost and life.losses < MAX_LOSSES:
@@ -381,6 +380,11 @@ class Engine:
     def _requeue(self, trial: int, counts: str, failure: Failure | None) -> None:
         said = failure.model_dump(mode="json") if failure else None
         self._write(Event("requeued", trial, {"counts": counts, "failure": said}))
+
+    def _rest(self, trial: int, at: float = 0.0) -> None:
+        """Record that a trial has paused; what it has come to may end the run."""
+        self._write(Event("paused", trial, at=at))
+        self._tally.add(self._record.study.trial(trial))
 
     def _end_well(self, trial: int, event: Exited) -> None:
         """It ended by itself without an error; whether that is a success depends on its metrics."""

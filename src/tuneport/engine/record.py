@@ -29,6 +29,8 @@ class Life:
     reports: int = 0
     stopping: str | None = None
     started: float | None = None
+    rested: float | None = None
+    """When its latest attempt ended in a pause."""
     ended: float | None = None
     lease: Lease = field(default_factory=Lease)
     peak: Usage = field(default_factory=Usage)
@@ -144,7 +146,7 @@ class Record:
             case "ended":
                 if trial in self.running:
                     self._leave(trial, event.at)
-                self.lives[trial].ended = event.at
+                self.lives[trial].ended = self.lives[trial].rested or event.at
                 self._move(trial, None)
                 self.study.apply(_end(trial, body))
             case _:
@@ -166,6 +168,7 @@ class Record:
                 self._move(trial, self.waiting)
             case "paused":
                 self._leave(trial, event.at)
+                self.lives[trial].rested = event.at
                 self.study.apply(Paused(trial))
                 self._move(trial, self.paused)
             case "resumed":
