@@ -16,11 +16,13 @@ from tuneport.backends.local.settings import LocalSettings
 from tuneport.backends.protocols import Drivable, Json
 from tuneport.catalog.relocation import Maps
 from tuneport.config import load as load_config
-from tuneport.engine.devices import Pool, discover
+from tuneport.engine.devices import Pool, discover, wanted
 from tuneport.engine.executors.cloud import CloudExecutor, Documents
 from tuneport.engine.executors.places import Place, PlacesExecutor
 from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.launch import TrialContext
+from tuneport.engine.metering import Metering
+from tuneport.engine.nvml import connected
 from tuneport.engine.preflight import local_problems
 from tuneport.errors import BackendNotFoundError, JobError, Problem, SettingsError
 from tuneport.model.features import pausing
@@ -171,8 +173,11 @@ def _place(said: Mapping[str, Any], run: str, job: TuningJob, note: Callable[[st
     name, room = said["name"], said["parallel"]
     if name == LOCAL:
         local = LocalSettings.model_validate(said["settings"])
-        here = ProcessExecutor(registry.load(local.contract).launch, grace=local.grace, note=note)
-        return Place(name, here, Pool(discover(local.gpus), job.trial.resources), room, elsewhere=False)
+        devices = discover(local.gpus)
+        metering = Metering(connected() if wanted(job.trial.resources) else None, devices)
+        contract = registry.load(local.contract).launch
+        here = ProcessExecutor(contract, grace=local.grace, note=note, metering=metering)
+        return Place(name, here, Pool(devices, job.trial.resources), room, elsewhere=False)
     backend = drivable(name)
     settings = backend.settings_type.model_validate(said["settings"])
     documents = _documents(backend, settings, Maps.model_validate(said["maps"]), job.trial, said["code"])

@@ -51,13 +51,15 @@ def leases(from_pool: Pool) -> list[tuple[str, ...]]:
         (Resources(gpus=0.5), None, [("0",), ("0",), ("1",), ("1",)]),
         (Resources(gpus=0.1), None, [("0",)] * 10 + [("1",)] * 10),
         (Resources(gpus=0.4), None, [("0",), ("0",), ("1",), ("1",)]),
-        (Resources(gpu_memory="12GiB"), 40 * GIB, [("0",)] * 3 + [("1",)] * 3),
+        (Resources(gpu_memory="12GiB"), 40 * GIB, [("0",), ("1",)] * 3),
         (Resources(gpu_memory="12GiB"), None, [("0",), ("1",)]),
         (Resources(gpus=0.5, gpu_memory="30GiB"), 40 * GIB, [("0",), ("1",)]),
         (Resources(gpus=1, gpu_memory="12GiB"), 40 * GIB, [("0",), ("1",)]),
     ],
 )
-def test_trials_are_packed_tightly(resources: Resources, memory: int | None, expected: list[tuple[str, ...]]) -> None:
+def test_shares_are_packed_and_memory_is_spread(
+    resources: Resources, memory: int | None, expected: list[tuple[str, ...]]
+) -> None:
     full = pool(resources, memory=memory)
     assert full.capacity == len(expected)
     assert leases(full) == expected
@@ -269,7 +271,7 @@ def test_the_first_trial_has_a_device_to_itself_until_it_is_known_what_it_needs(
     shared.learn(0)
     assert leases(shared) == [("0",), ("1",)]
     shared.learn(10 * GIB)
-    assert leases(shared) == [("0",), ("0",), ("1",), ("1",)], "3 on each with a margin; those that run count alike"
+    assert leases(shared) == [("0",), ("1",)] * 2, "3 on each with a margin; those that run count alike"
     shared.learn(5 * GIB)
     assert shared.lease() is None, "the largest peak counts"
     shared.learn(39 * GIB)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuneport.engine.diagnosis import diagnose
+from tuneport.engine.diagnosis import diagnose, of_device
 from tuneport.model.results import FailureKind
 
 
@@ -32,6 +32,36 @@ def test_ends(code: int, lines: list[str], kind: FailureKind, said: str) -> None
     assert failure.kind is kind
     assert said in failure.message
     assert (failure.exit_code, list(failure.last_lines)) == (code, lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "device"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", True),
+        ("RuntimeError: CUDA error: out of memory", True),
+        ("torch.OutOfMemoryError: HIP out of memory. Tried to allocate 2 GiB", True),
+        ("ResourceExhaustedError: OOM when allocating tensor with shape[9] on /device:GPU:0 by allocator", True),
+        ("jaxlib.xla_extension.XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate", True),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("cupy.cuda.memory.OutOfMemoryError: Out of memory allocating 80,000 bytes", True),
+        ("MemoryError: Unable to allocate 2 GiB for an array", False),
+        ("ResourceExhaustedError: OOM when allocating tensor with shape[9] on /device:CPU:0 by allocator", False),
+        ("OSError: [Errno 12] Cannot allocate memory", False),
+    ],
+)
+def test_lack_of_a_devices_memory_is_told_from_that_of_the_machine(line: str, device: bool) -> None:
+    failure = diagnose(1, ["epoch 3", line, "cleaning up"])
+    assert failure is not None
+    assert failure.kind is FailureKind.OUT_OF_MEMORY
+    assert of_device(failure) is device
+
+
+def test_who_was_ended_for_its_memory_is_told_so() -> None:
+    failure = diagnose(-9, [], excess="had 5 GiB")
+    assert failure is not None
+    assert (failure.kind, failure.message) == (FailureKind.OUT_OF_MEMORY, "had 5 GiB")
+    assert not of_device(failure)
+    assert diagnose(0, [], excess="had 5 GiB") is None, "it had ended before"
 
 
 def test_the_kernels_word_on_memory_counts_more_than_the_signal() -> None:

@@ -120,10 +120,7 @@ class Pool:
         return min(places for places in (by_share, by_memory) if places is not None)
 
     def lease(self) -> Lease | None:
-        """The devices for one more trial, or None while they are taken.
-
-        Trials that share a device are put together as tightly as they fit, so that whole devices stay free.
-        """
+        """The devices for one more trial, or None while they are taken."""
         if self._ledger is None:
             return self._lease({})
         with self._ledger.turn():
@@ -137,8 +134,8 @@ class Pool:
 
     def _lease(self, others: Mapping[str, tuple[float, int]]) -> Lease | None:
         cores = self._host.room(others) if self._host else ()
-        fitting = (one for one in self._devices.values() if self._fits(one, others.get(one.key, (0.0, 0))))
-        free = sorted(fitting, key=lambda one: -self._held[one.id])
+        fitting = [one for one in self._devices.values() if self._fits(one, others.get(one.key, (0.0, 0)))]
+        free = sorted(fitting, key=lambda one: self._filled(one, others.get(one.key, (0.0, 0))))
         if cores is None or len(free) < self._count:
             return None
         lease = Lease(tuple(one.id for one in free[: self._count]), *self._each(), cores)
@@ -148,6 +145,15 @@ class Pool:
     def _each(self) -> tuple[float, int]:
         """The share and the bytes that a trial has of each of its devices."""
         return (self._share, self._memory) if self._count else (0.0, 0)
+
+    def _filled(self, device: Device, others: tuple[float, int]) -> float:
+        """The place of a device among those that have room: the least comes first.
+
+        Trials with a share are put together as tightly as they fit, so that whole devices stay free. Those that go by
+        memory alone are spread, since nobody knows how much of a device's time they need.
+        """
+        held = self._held[device.id]
+        return -held if self._share else (held * self._memory + others[1]) / (device.memory or 1)
 
     def _fits(self, device: Device, others: tuple[float, int]) -> bool:
         """Whether there is room for one more trial, besides what trials of other runs have."""

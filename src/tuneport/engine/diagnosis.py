@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from tuneport.model.results import Failure, FailureKind
 
 _OUT_OF_MEMORY = re.compile(
-    r"CUDA out of memory|OutOfMemoryError|\bMemoryError\b|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation"
-    r"|CUBLAS_STATUS_ALLOC_FAILED|std::bad_alloc|Cannot allocate memory|RESOURCE_EXHAUSTED: Out of memory"
+    r"(?:CUDA|HIP)(?: error:)? out of memory|OutOfMemoryError|\bMemoryError\b|CUDA_ERROR_OUT_OF_MEMORY"
+    r"|cudaErrorMemoryAllocation|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED|std::bad_alloc|Cannot allocate memory"
+    r"|RESOURCE_EXHAUSTED: Out of memory|OOM when allocating"
 )
-_OF_DEVICE = re.compile(r"CUDA|CUBLAS|cuda|HIP out of memory|XLA|GPU")
+_OF_DEVICE = re.compile(r"CUDA|CUBLAS|CUDNN|cuda|\bHIP\b|XLA|[Xx]la|GPU")
 _FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 _ERROR_LINE = re.compile(r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|.*\berror\b.*)$", re.IGNORECASE)
 
