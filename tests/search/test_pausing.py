@@ -242,6 +242,36 @@ def test_steps_are_counted_on_where_they_are_not_said():
 
 
 @settings(max_examples=60, deadline=None)
+@given(
+    st.builds(
+        Pbt,
+        population=st.integers(2, 6),
+        interval=st.integers(1, 3),
+        quantile=st.floats(0.1, 0.5),
+        max_resource=st.sampled_from([None, 1, 5]),
+    ),
+    st.integers(0, 99),
+    st.integers(0, 9),
+    st.integers(0, 3),
+)
+def test_any_population_comes_to_its_end(rule, seed, more, failures):
+    """Whatever fails and whoever is fast: the budget is kept, and places go from the worst to heirs of the best."""
+    failing = lambda trial, step: (7 * trial + 3 * step + seed) % 10 < failures  # noqa: E731
+    most = rule.population + more
+    ran = Simulation(spec(X, rule), add, max_trials=most, parallel=3, steps=7, seed=seed, failing=failing).run()
+    assert len(ran.study.trials) <= most
+    assert (ran.study.running, ran.study.paused, ran.study.due(), ran.study.wants_more) == ((), (), None, False)
+    assert [trial.parent for trial in ran.study.trials if trial.parent is not None] == [
+        one for _, one, _ in ran.replaced
+    ]
+    for gone, parent, before in ran.replaced:
+        assert before[parent].state is TrialState.PAUSED
+        assert gone is None or before[gone].metrics["loss"] > before[parent].metrics["loss"]
+    again = Study.replay(ran.spec, ran.events, seed=seed, budget=ran.budget)
+    assert again.trials == ran.study.trials
+
+
+@settings(max_examples=60, deadline=None)
 @given(spaces(), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 1.0]))
 def test_what_is_perturbed_is_legal(parameters, seed, resample):
     space, rng = Space(parameters), np.random.default_rng(seed)
