@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -284,6 +285,24 @@ def test_an_address_that_does_not_answer_is_said_at_once(scheme: str, make_job: 
     with pytest.raises(BackendError, match="nothing answers at") as caught:
         client.create(make_job(""), tmp_path, "process", "test")
     assert caught.value.hint
+    client.close()
+
+
+def test_an_address_of_something_else_is_said_at_once(make_job: MakeJob, tmp_path: Path) -> None:
+    def answer() -> None:
+        with server.accept()[0] as connection:
+            connection.recv(100)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        settings = RaySettings(workspace=tmp_path / "workspace", address=address)
+        client = LocalClient(settings, lambda _: launch, create=True)
+        with pytest.raises(BackendError, match=f"what answers at {address} is not Ray"):
+            client.create(make_job(""), tmp_path, "process", "test")
+        thread.join()
     client.close()
 
 

@@ -18,6 +18,10 @@ NAMESPACE = "tuneport"
 """In which slots have their names."""
 REACH = 5.0
 """Seconds in which a cluster's address must answer."""
+SETTINGS = 4
+"""The kind of the first frame that both sides of HTTP/2 send, which Ray speaks."""
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])
+ADDRESSES = "ray://HOST:10001 or HOST:6379, where HOST is the head"
 ANSWER = 60.0
 """Seconds in which every node must say what is installed on it."""
 RAY_WORDS = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
@@ -49,11 +53,8 @@ def connect(address: str | None) -> Any:
         )
     except (RuntimeError, ConnectionError, ValueError) as error:
         said = str(error).strip().splitlines()[0][:300]
-        hint = (
-            "use the same versions of Python and Ray here and there"
-            if "ersion" in said
-            else "is it the head's address?"
-        )
+        versions = "use the same versions of Python and Ray here and there"
+        hint = versions if "ersion" in said else f"give an address of the cluster: {ADDRESSES}"
         raise BackendError(f"the Ray cluster at {where} cannot be used: {said}", backend=NAME, hint=hint) from error
     return ray
 
@@ -64,11 +65,24 @@ def _check_reach(address: str | None) -> None:
     if not colon or not port.isdigit():
         return
     try:
-        socket.create_connection((host, int(port)), REACH).close()
+        with socket.create_connection((host, int(port)), REACH) as connection:
+            strange = not _is_ray(connection)
     except OSError as error:
         message = f"nothing answers at {address}: {error}"
-        hint = "start the cluster (ray start --head), or give the right address: ray://HOST:10001 or HOST:6379"
+        hint = f"start the cluster (ray start --head), or give its address: {ADDRESSES}"
         raise BackendError(message, backend=NAME, hint=hint) from error
+    if strange:
+        message = f"what answers at {address} is not Ray"
+        raise BackendError(message, backend=NAME, hint=f"give an address of the cluster: {ADDRESSES}")
+
+
+def _is_ray(connection: socket.socket) -> bool:
+    """Whether what is at the other end greets as Ray does. Where Ray is encrypted, only it itself can tell."""
+    if os.environ.get("RAY_USE_TLS", "0") != "0":
+        return True
+    connection.sendall(GREETING)
+    answer = connection.recv(9)
+    return len(answer) > 3 and answer[3] == SETTINGS
 
 
 def cluster_problems(resources: Resources, address: str | None) -> list[Problem]:
