@@ -149,7 +149,7 @@ def test_the_cell_of_a_metric(cell, value):
     [
         ({"status": "TERMINATED"}, "Running", TrialState.SUCCEEDED, None),
         ({"status": "RUNNING", "done": "False"}, "Running", TrialState.RUNNING, None),
-        ({"status": "PAUSED"}, "Running", TrialState.RUNNING, None),
+        ({"status": "PAUSED"}, "Running", TrialState.PAUSED, None),
         ({"status": "PENDING"}, "Running", TrialState.REQUESTED, None),
         ({"status": "RUNNING", "done": "False"}, "Terminated", TrialState.STOPPED, None),
         ({"status": "ERROR"}, "Running", TrialState.FAILED, "code"),

@@ -200,6 +200,7 @@ def test_what_is_said_follows_the_vendors_model():
     assert [trial["state"] for trial in said["trials"]] == [
         "REQUESTED",
         "ACTIVE",
+        "ACTIVE",
         "STOPPING",
         "SUCCEEDED",
         "SUCCEEDED",

@@ -47,13 +47,14 @@ _SECONDARY = {"Pending": "Queuing"}
 _TRIAL_STATES: Final = {
     "PENDING": TrialState.REQUESTED,
     "RUNNING": TrialState.RUNNING,
-    "PAUSED": TrialState.RUNNING,
+    "PAUSED": TrialState.PAUSED,
     "TERMINATED": TrialState.SUCCEEDED,
     "ERROR": TrialState.FAILED,
 }
 _TRIALS_RENDERED = {
     TrialState.REQUESTED: "PENDING",
     TrialState.RUNNING: "RUNNING",
+    TrialState.PAUSED: "PAUSED",
     TrialState.STOPPING: "RUNNING",
     TrialState.FAILED: "ERROR",
 }

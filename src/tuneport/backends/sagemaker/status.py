@@ -62,6 +62,7 @@ _TRIAL_STATES = {
 _TRIAL_STATES_RENDERED = {
     TrialState.REQUESTED: "InProgress",
     TrialState.RUNNING: "InProgress",
+    TrialState.PAUSED: "InProgress",
     TrialState.STOPPING: "Stopping",
     TrialState.SUCCEEDED: "Completed",
     TrialState.STOPPED: "Stopped",

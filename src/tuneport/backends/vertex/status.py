@@ -58,6 +58,7 @@ _TRIAL_STATES = {
     "INFEASIBLE": TrialState.INFEASIBLE,
 }
 _TRIAL_STATES_RENDERED = {state: name for name, state in reversed(list(_TRIAL_STATES.items()))}
+_TRIAL_STATES_RENDERED[TrialState.PAUSED] = "ACTIVE"
 
 
 class VertexStatus:
