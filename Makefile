@@ -34,6 +34,7 @@ bench: $(VENV)/.dev  ## overheads, as ratios in one run
 
 bench-search: $(VENV)/.dev  ## the search core against Optuna, on models of scikit-learn
 	$(BIN)/python bench/search.py
+	$(BIN)/python bench/pausing.py
 
 bench-gpu: $(VENV)/.dev  ## the packing of trials on a GPU; needs one, and torch in .venv
 	$(BIN)/python bench/gpu.py
