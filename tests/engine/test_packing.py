@@ -58,11 +58,11 @@ def started(client: LocalClient, name: str) -> list[dict[str, Any]]:
 def test_who_follows_the_first_trial_gets_what_that_was_seen_to_need(
     gpu: LocalClient, make_job: MakeJob, tmp_path: Path
 ) -> None:
-    script = "take(200)\nprint('loss=1', flush=True)\ntime.sleep(2.5)"
-    name = gpu.create(auto(make_job, script, 6), tmp_path, "process", "test")
+    script = "take(200)\nprint('loss=1', flush=True)\ntime.sleep(4)"
+    name = gpu.create(auto(make_job, script, 4), tmp_path, "process", "test")
     gpu.drive(name)
     result = gpu.result(name)
-    assert [trial.state for trial in result.trials] == [TrialState.SUCCEEDED] * 6, result
+    assert [trial.state for trial in result.trials] == [TrialState.SUCCEEDED] * 4, result
     assert {trial.gpu_memory for trial in result.trials} == {200 * MIB}
     first, *others = started(gpu, name)
     assert (first["share"], first["memory"]) == (1.0, 0)
@@ -76,7 +76,7 @@ def test_who_follows_the_first_trial_gets_what_that_was_seen_to_need(
 
 def test_a_trial_that_has_not_reported_teaches_nothing(gpu: LocalClient, make_job: MakeJob, tmp_path: Path) -> None:
     """It may not have got to what takes most memory."""
-    script = "take(10)\ntime.sleep(1.5)\ntake(900)\nprint('loss=1', flush=True)\ntime.sleep(1.5)"
+    script = "take(10)\ntime.sleep(1.5)\ntake(900)\nprint('loss=1', flush=True)\ntime.sleep(3)"
     name = gpu.create(auto(make_job, script, 2), tmp_path, "process", "test")
     gpu.drive(name)
     one, two = gpu.result(name).trials
@@ -110,15 +110,15 @@ def interrupted(client: LocalClient, name: str, driver: subprocess.Popen[bytes],
 def test_a_resumed_run_knows_what_trials_need(
     gpu: LocalClient, make_job: MakeJob, tmp_path: Path, start_driver: StartDriver
 ) -> None:
-    script = "take(200)\nprint('loss=1', flush=True)\ntime.sleep(2)"
-    name = gpu.create(auto(make_job, script, 6), tmp_path, "process", "test")
+    script = "take(200)\nprint('loss=1', flush=True)\ntime.sleep(4)"
+    name = gpu.create(auto(make_job, script, 5), tmp_path, "process", "test")
     interrupted(gpu, name, start_driver(gpu, name), "started", 2)
     assert gpu._record(name).needed == 200 * MIB
     running = list(gpu._record(name).running)
     assert running
     gpu.drive(name)
     result = gpu.result(name)
-    assert [trial.state for trial in result.trials] == [TrialState.SUCCEEDED] * 6, result
+    assert [trial.state for trial in result.trials] == [TrialState.SUCCEEDED] * 5, result
     assert {trial.gpu_memory for trial in result.trials} == {200 * MIB}
     assert {trial.attempt for trial in result.trials} == {1}, "those that ran were taken over"
     assert {(one["share"], one["memory"]) for one in started(gpu, name)[1:]} == {(0.0, 240 * MIB)}
