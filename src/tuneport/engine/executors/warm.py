@@ -164,10 +164,11 @@ class Server:
 
     def take(self) -> bool:
         """Have one order carried out. False: there will be no more."""
+        self.spare = self.spare or self.fork()  # before the trial's output is here, which it would inherit
         packet, descriptors, _, _ = socket.recv_fds(self.channel, PACKET, 1)
         if not packet:
             return False
-        (pid, line), self.spare = self.spare or self.fork(), None
+        (pid, line), self.spare = self.spare, None
         socket.send_fds(line, [packet], descriptors)
         line.close()
         os.close(descriptors[0])
