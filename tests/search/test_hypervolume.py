@@ -173,17 +173,17 @@ def test_what_is_expected_of_a_running_trial_is_on_the_front():
 
 
 def test_a_plateau_is_not_paved():
-    """Nearly half of the square has the losses (0, 0.5), next to which there is nothing better in both."""
-    job = StudySpec(parameters=SQUARE, objectives=[minimize("a"), minimize("b")], algorithm=EAGER)
-    on_it = 0
-    for seed in (1, 2):
-        study = Study(job, seed=seed)
-        for _ in range(40):
-            trial = study.ask()
-            x, y = trial.parameters.values()
-            study.tell(trial, {"a": 0.0, "b": 0.5} if x > 0.55 else {"a": 1 - x, "b": abs(y - 0.5) + x / 2})
-        on_it += sum(trial.metrics["a"] == 0 for trial in study.trials)
-    assert on_it < 40
+    """The more trials have the very same losses, the less is expected of trials near them, and of no others."""
+    embedding, cube, losses = history()
+    best = int(np.argmin(losses.sum(axis=1)))
+    near = np.clip(cube[best] + np.linspace(-0.04, 0.04, 6)[:, None], 0, 1)
+    everywhere, row = np.concatenate([cube, near]), losses[best]
+    same, differing = np.tile(row, (6, 1)), row + 1e-9 * np.arange(1, 7)[:, None]
+    (flat,) = learned(embedding, everywhere, np.concatenate([losses, same]))
+    (uneven,) = learned(embedding, everywhere, np.concatenate([losses, differing]))
+    assert (flat.log(near) < uneven.log(near) - 0.5).all()
+    far = cube[np.abs(cube - cube[best]).max(axis=1) > 0.4]
+    assert np.median(uneven.log(far) - flat.log(far)) < 0.3
 
 
 def test_a_missing_loss_counts_as_the_worst():

@@ -113,7 +113,8 @@ class VolumeLearner:
 
     The losses of every objective are warped on their own. The reference point lies just beyond the worst of all results
     rather than of the front, so that the ends of a front are worth finding. Trials with the very same losses lie on a
-    plateau, where models expect slight improvements for ever: the more there are, the better they count.
+    plateau, where models expect slight improvements for ever: the more there are, the better they count. Far
+    from all results a model expects their mean, not a level that it finds: that is where the ends of a front are.
 
     Args:
         embedding: says which features belong to which parameter.
@@ -122,7 +123,7 @@ class VolumeLearner:
 
     def __init__(self, embedding: Embedding, first: int) -> None:
         self._learners = [
-            KernelLearner(embedding, first, lambda _, losses: warped(losses)) for _ in range(MOST_OBJECTIVES)
+            KernelLearner(embedding, first, lambda _, losses: warped(losses), level=0.0) for _ in range(MOST_OBJECTIVES)
         ]
 
     def improvement(
