@@ -226,9 +226,14 @@ def whole(result: StudyResult, *, workspace: str | Path | None = None) -> StudyR
     origin = origin_of(result.ref, workspace=workspace)
     if origin is None:
         return result
-    inherited = [one.model_copy(update={"id": number}) for number, one in enumerate(origin.trials, 1)]
-    own = [one.model_copy(update={"id": one.id + len(inherited)}) for one in result.trials]
-    return result.model_copy(update={"trials": (*inherited, *own)})
+    places = [(one.links.get("run"), one.links.get("trial")) for one in origin.trials]
+    places += [(result.ref, str(one.id)) for one in result.trials]
+    numbers = {place: number for number, place in enumerate(places, 1)}
+    trials = (
+        one.model_copy(update={"id": number, "parent": numbers.get((run, str(one.parent)))})
+        for number, (one, (run, _)) in enumerate(zip((*origin.trials, *result.trials), places, strict=True), 1)
+    )
+    return result.model_copy(update={"trials": tuple(trials)})
 
 
 def origin_of(ref: str, *, workspace: str | Path | None = None) -> History | None:

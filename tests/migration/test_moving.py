@@ -11,7 +11,7 @@ from tuneport.cli import app
 from tuneport.errors import JobError, PayloadError, TuneportError
 from tuneport.files.histories import read_history, write_history
 from tuneport.migration import origin_of, whole
-from tuneport.model.history import history_of
+from tuneport.model.history import History, history_of
 from tuneport.model.results import RunState
 from tuneport.translation.capabilities import Fidelity
 
@@ -138,6 +138,18 @@ def test_a_chain_of_runs_has_every_trial_once(houses):
         None,
     ]
     assert len({tuple(one.parameters.values()) for one in record.trials}) == len(record.trials)
+
+
+def test_heirs_keep_their_parents_in_the_record_of_a_chain(monkeypatch):
+    def trial(number, parent=None, **links):
+        return tp.Trial(id=number, parameters={}, state="succeeded", parent=parent, links=links)
+
+    earlier = (trial(2, run="local:a", trial="2"), trial(5, parent=2, run="local:a", trial="5"))
+    monkeypatch.setattr("tuneport.migration.origin_of", lambda *_, **__: History(source="local:a", trials=earlier))
+    own = (trial(1), trial(2, parent=1), trial(3))
+    goals = (tp.minimize("loss"),)
+    now = tp.StudyResult(ref="local:b", name="b", backend="local", state="succeeded", objectives=goals, trials=own)
+    assert [(one.id, one.parent) for one in whole(now).trials] == [(1, None), (2, 1), (3, None), (4, 3), (5, None)]
 
 
 def test_a_budget_that_is_spent_is_said_with_the_way_out(houses):
