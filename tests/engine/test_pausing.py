@@ -133,6 +133,25 @@ def test_a_paused_trial_has_no_process_and_its_place_is_free(
         assert trial.id not in resting or trial.ended == resting[trial.id], "its rest is no time of its own"
 
 
+def test_a_paused_trial_can_be_stopped(
+    client: LocalClient, job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
+) -> None:
+    nobody = {"early_stopping": Asha(form="promotion", reduction_factor=50)}
+    name = client.create(job(nobody, max_trials=40, parallel_trials=1), tmp_path, "process", "test")
+    driver = start_driver(client, name)
+    paused = next(trial.id for now in client.changes(name) for trial in now.trials if trial.state is TrialState.PAUSED)
+    client.stop(name, paused)
+    for now in client.changes(name):
+        if now.trials[paused - 1].state.ended:
+            break
+    failure = now.trials[paused - 1].failure
+    assert failure is not None
+    assert failure.kind is FailureKind.CANCELLED
+    client.stop(name)
+    assert driver.wait(20) == 0
+    assert client.result(name).state is RunState.STOPPED
+
+
 def test_with_a_model_too(job: Callable[..., TuningJob], run: Callable[[TuningJob], StudyResult]) -> None:
     study = {**PROMOTION, "algorithm": Bayesian(seed=1, initial_trials=3)}
     result = run(job(study, max_trials=6, parallel_trials=2))

@@ -204,6 +204,8 @@ class Engine:
         hurry = self._interrupted or self._verdict is not None
         if not hurry and not self._requests:
             return  # of many running trials, not even one is looked at
+        for trial in [one for one in self._record.paused if one in self._requests]:
+            self._end_stopped(trial, PERSON)
         for trial in list(self._record.running):
             if self._record.lives[trial].stopping is None:
                 if trial in self._requests:

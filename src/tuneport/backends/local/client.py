@@ -385,7 +385,7 @@ class LocalClient:
         record = self._record(run)
         if record.state.ended:
             raise ConflictError(f"run {run} has ended: {record.message}", backend=NAME)
-        if trial is not None and trial not in record.running:
+        if trial is not None and trial not in record.running and trial not in record.paused:
             raise UnknownTrialError(f"trial {trial} of run {run} is not running")
         if self._store.driven(run):
             self._store.request_stop(run, trial)
