@@ -26,8 +26,6 @@ from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Array, Space
 
-_MODELLED = 400
-"""Most trials that the model holds; of more, the best and an even sample of the others."""
 _SPREAD = 512
 """Candidates from all over the space."""
 _BEST = 5
@@ -169,7 +167,7 @@ class BayesianSearcher:
         if doubt is not None:
             kernel = kernel.doubted(self._learner.prior, doubt)
         values, share = self._told(measured, losses)
-        chosen = representative(values, _MODELLED)
+        chosen = representative(values)
         process = expecting(kernel, measured[chosen], values[chosen], waiting)
         model = StackedProcess(process, self._past, share) if self._past else process
         ties = np.count_nonzero(losses == losses.min()) - 1
@@ -203,7 +201,7 @@ class BayesianSearcher:
             return None
         features, losses = self._embedding(self._precedents.evidence.cube), self._precedents.evidence.losses
         values = warped(losses)
-        chosen = representative(values, _MODELLED)
+        chosen = representative(values)
         learner = KernelLearner(self._embedding, len(losses), lambda _, told: warped(told))
         return GaussianProcess(learner.kernel(features, losses), features[chosen], values[chosen])
 

@@ -13,8 +13,6 @@ from tuneport.search.searchers.gaussian_process import GaussianProcess
 from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.space import Array
 
-_MODELLED = 400
-"""Most trials that a model of chances holds."""
 _FAILURE_NOISE = 0.001
 """Variance of the outcome of trials at one place, where failure and success are 1 apart."""
 _FAR = 3.0
@@ -72,7 +70,7 @@ class ChanceLearner:
         """The chance of a result: good where nothing is known, little among failures; none if there were none."""
         if usable.all():
             return []
-        chosen = representative(usable.astype(float), _MODELLED)
+        chosen = representative(usable.astype(float))
         learner = KernelLearner(self._embedding, 1, _as_they_are, level=0.0)  # success is what is to be expected
         kernel = learner.prior.kernel(_FAILURE_NOISE, self._embedding.groups)
         model = GaussianProcess(kernel, features[chosen], np.where(usable[chosen], 0.0, 1.0))
@@ -93,7 +91,7 @@ class ChanceLearner:
     @staticmethod
     def _bound(learner: KernelLearner, features: Array, excess: Array) -> Chance:
         kernel, values = learner.kernel(features, excess), scaled_excess(excess)
-        chosen = representative(np.abs(values), _MODELLED)  # those near the limit tell most about where it runs
+        chosen = representative(np.abs(values))  # those near the limit tell most about where it runs
         return Chance(GaussianProcess(kernel, features[chosen], values[chosen]), 0.0, 0.0)
 
 

@@ -25,8 +25,6 @@ from tuneport.search.space import Array
 
 MOST_OBJECTIVES = 4
 """With more of them, the boxes around a front are too many."""
-_MODELLED = 400
-"""Most trials that the model of an objective holds."""
 _MARGIN = 0.1
 """How far beyond the worst results the reference point lies, in standard deviations of the warped losses."""
 _FRONT = 100
@@ -146,7 +144,7 @@ class VolumeLearner:
             kernel, values = learner.kernel(features, column), warped(column)
             if doubt is not None:
                 kernel = kernel.doubted(learner.prior, doubt)
-            chosen = representative(values, _MODELLED)
+            chosen = representative(values)
             models.append(expecting(kernel, features[chosen], values[chosen], waiting))
             worst.append(values.max())
         kept = np.stack([model.mean(features[legal]) for model in models], axis=1) - _credit(known[legal])[:, None]

@@ -23,6 +23,8 @@ _CLEARLY = 1.0
 """By how much a bend must raise the logarithm of the density."""
 _MOST = 150
 """Trials from which a kernel is learned, at most."""
+_MODELLED = 300
+"""Trials that a model holds, at most."""
 _UNKNOWN = 10.0
 """Variance of an unknown level of values that have variance 1."""
 
@@ -109,7 +111,7 @@ class KernelLearner:
         return fit(places, values, self.prior, self._groups, start, steps)
 
 
-def representative(values: Array, limit: int) -> npt.NDArray[np.intp]:
+def representative(values: Array, limit: int = _MODELLED) -> npt.NDArray[np.intp]:
     """Indices, ascending, of at most `limit` values: the best half of the limit, and an even sample of the others."""
     if len(values) <= limit:
         return np.arange(len(values))
