@@ -92,6 +92,14 @@ def test_what_never_fits_is_refused() -> None:
         pool(Resources(memory=65))
 
 
+def test_parts_of_cores_add_up() -> None:
+    host = Host(Resources(cpus=0.55), range(55), 1)
+    for _ in range(100):
+        assert host.room({}) == ()
+        host.take(())
+    assert host.room({}) is None
+
+
 def test_a_trial_counts_with_the_most_that_any_variant_needs() -> None:
     large = Variant(when=when("model", "b"), resources=Resources(cpus=2, memory=10, replicas=3))
     spec = TrialSpec(command=["true"], resources=Resources(cpus=4, memory=50), variants=[large])

@@ -14,6 +14,8 @@ from tuneport.model.trial_spec import Resources, TrialSpec, about
 
 _HOST, _CORE = "host", "core:"
 """What the machine, and each of its cores, is called among the devices that runs tell each other of."""
+_ROUNDING = 1e-9
+"""Parts of cores are floats: a hundred times 0.55 comes out as more than 55."""
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where a container says how much of the machine's memory it may use."""
 
@@ -85,7 +87,7 @@ class Host:
         """
         cpus, memory = others.get(_HOST, (0.0, 0))
         trials = self._trials + 1
-        if trials * self._cpus + cpus > len(self._cores) or trials * self._bytes + memory > self._memory:
+        if trials * self._cpus + cpus > len(self._cores) + _ROUNDING or trials * self._bytes + memory > self._memory:
             return None
         if self._cpus != math.floor(self._cpus):
             return ()
