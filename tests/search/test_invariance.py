@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu
 
 from tuneport.model.parameters import Categorical, Float, Int, when
 from tuneport.model.results import TrialState
-from tuneport.model.study import Anneal, Bayesian, CmaEs, Tpe, maximize
+from tuneport.model.study import Anneal, Bayesian, CmaEs, Random, Tpe, maximize
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.bayesian import BayesianSearcher
 from tuneport.search.searchers.evidence import EvidenceReader
@@ -93,3 +94,22 @@ def test_where_ranks_count_neither_unit_nor_origin_nor_sign_matters(algorithm, f
     expected = [trial.parameters for trial in reference.trials]
     assert play(spec(PLAIN).objective, 1.0) == expected
     assert play(maximize("loss"), -1.0) == expected
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [Random(), Tpe(initial_trials=5), Anneal(), CmaEs(population_size=4), Bayesian(initial_trials=5)],
+    ids=lambda algorithm: algorithm.kind,
+)
+def test_what_is_found_does_not_depend_on_the_order_in_which_things_are_written(algorithm):
+    """Best losses of many seeds, in either order, are draws from one distribution, by the test of Mann and Whitney."""
+
+    def best(parameters, seed):
+        study = Study(spec(parameters, algorithm), seed=seed)
+        for _ in range(15):
+            trial = study.ask()
+            study.tell(trial, {"loss": bowl(trial.parameters)})
+        return study.best.metrics["loss"]
+
+    plain, turned = ([best(parameters, seed) for seed in range(16)] for parameters in (PLAIN, TURNED))
+    assert mannwhitneyu(plain, turned).pvalue > 0.01

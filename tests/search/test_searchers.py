@@ -3,6 +3,7 @@
 import math
 import statistics
 import time
+from functools import cache
 
 import numpy as np
 import pytest
@@ -235,6 +236,36 @@ def test_strange_losses_do_no_harm(algorithm, name):
         trial = study.ask()
         check_legal(BRANCHES, trial.parameters)
         study.tell(trial, {"loss": STRANGE[name](number)})
+
+
+@models
+@pytest.mark.parametrize("wrong", [1e300, math.nan, -math.inf])
+def test_strange_losses_among_others_do_not_spoil_the_search(algorithm, wrong):
+    """Three losses say nothing; from the others is learned all the same. By chance the median is 0.2."""
+    bests = []
+    for seed in range(3):
+        study = Study(spec([Float(f"x{index}", -1, 1) for index in range(3)], algorithm), seed=seed)
+        for number in range(40):
+            trial = study.ask()
+            study.tell(trial, {"loss": wrong if number in {1, 7, 20} else ellipse(trial.parameters)})
+        bests.append(study.best.metrics["loss"])
+    assert statistics.median(bests) < 0.15
+
+
+@cache
+def ten_thousand():
+    space, rng = Space(BRANCHES), np.random.default_rng(0)
+    points = [space.decode(rng.random(len(space))) for _ in range(10_000)]
+    return [Observation(n, point, (bowl(point),), TrialState.SUCCEEDED) for n, point in enumerate(points, 1)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 10, 401, 10_000])
+@by_kind
+def test_one_to_ten_thousand_observations(algorithm, count):
+    if isinstance(algorithm, Plugin):  # its time is its own affair
+        count = min(count, 1000)
+    seen = ten_thousand()[:count]
+    check_legal(BRANCHES, make_searcher(algorithm, Space(BRANCHES), 0).suggest(count + 1, seen, []))
 
 
 @models
