@@ -288,6 +288,22 @@ def test_an_address_that_does_not_answer_is_said_at_once(scheme: str, make_job: 
     client.close()
 
 
+@pytest.mark.parametrize(
+    ("given", "variable", "used"), [(None, None, "local"), (None, "a:1", "a:1"), ("b:2", "a:1", "b:2")]
+)
+def test_which_cluster_is_meant(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, variable: str | None, used: str
+) -> None:
+    """Where none is named, it is one of our own: never one that somebody has left on this machine."""
+    asked: list[str] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: asked.append(options["address"]))
+    monkeypatch.setattr(cluster, "_check_reach", lambda address: None)
+    monkeypatch.setenv("RAY_ADDRESS", variable or "")
+    cluster.connect(given)
+    assert asked == [used]
+
+
 def test_an_address_of_something_else_is_said_at_once(make_job: MakeJob, tmp_path: Path) -> None:
     def answer() -> None:
         with server.accept()[0] as connection:

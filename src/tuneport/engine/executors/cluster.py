@@ -16,6 +16,8 @@ from tuneport.model.trial_spec import Resources, size_text
 NAME = "ray"
 NAMESPACE = "tuneport"
 """In which slots have their names."""
+OWN = "local"
+"""The address of a cluster on this machine that is started for whoever connects, and ends with that."""
 REACH = 5.0
 """Seconds in which a cluster's address must answer."""
 SETTINGS = 4
@@ -41,7 +43,7 @@ def connect(address: str | None) -> Any:
         raise MissingExtraError("Ray is not installed", hint="pip install 'tuneport[ray]'") from error
     if ray.is_initialized():
         return ray
-    where = address or os.environ.get("RAY_ADDRESS")
+    where = address or os.environ.get("RAY_ADDRESS") or OWN  # Ray itself would look for one that anybody has started
     _check_reach(where)
     try:
         ray.init(
@@ -49,7 +51,7 @@ def connect(address: str | None) -> Any:
             namespace=NAMESPACE,
             log_to_driver=False,
             logging_level=logging.WARNING,
-            include_dashboard=None if where else False,
+            include_dashboard=False if where == OWN else None,
         )
     except (RuntimeError, ConnectionError, ValueError) as error:
         said = str(error).strip().splitlines()[0][:300]
@@ -59,9 +61,9 @@ def connect(address: str | None) -> Any:
     return ray
 
 
-def _check_reach(address: str | None) -> None:
+def _check_reach(address: str) -> None:
     """An address that does not answer is said at once; Ray itself would try for minutes."""
-    host, colon, port = (address or "").rpartition("//")[2].partition(":")
+    host, colon, port = address.rpartition("//")[2].partition(":")
     if not colon or not port.isdigit():
         return
     try:
