@@ -21,10 +21,16 @@ def crew(trial: TrialContext) -> list[TrialContext]:
     """Those of a trial's processes that are on its node; if nobody has said where they are, all of them are here."""
     count = trial.job.trial.resources.replicas
     replica = trial.replica
-    if replica is ALONE and count > 1:
+    if count > len(replica.peers):
         host = ALONE.place.host
         replica = Replica(0, tuple(Peer(0, host, port) for port in free_ports(count)))
     return [replace(trial, replica=replace(replica, rank=rank)) for rank in replica.here]
+
+
+def crew_size(trial: TrialContext) -> int:
+    """How many there are."""
+    placed = len(trial.replica.peers) > 1
+    return len(trial.replica.here) if placed else trial.job.trial.resources.replicas
 
 
 def free_ports(count: int) -> list[int]:

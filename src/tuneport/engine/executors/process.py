@@ -18,7 +18,7 @@ from typing import Any
 from tuneport.engine.collector import Collector
 from tuneport.engine.diagnosis import diagnose
 from tuneport.engine.executors import keeper
-from tuneport.engine.executors.crew import crew, together
+from tuneport.engine.executors.crew import crew, crew_size, together
 from tuneport.engine.executors.keeper import MARK
 from tuneport.engine.executors.protocols import Emitted, Event, Exited, Measured
 from tuneport.engine.executors.warming import warm_order
@@ -66,9 +66,8 @@ class _Running:
 
     @property
     def watched(self) -> Watched:
-        resources = self.context.job.trial.resources
-        limit = resources.memory * resources.replicas if resources.memory is not None else None
-        return Watched(self.context.gpus, limit)
+        memory = self.context.job.trial.resources.memory
+        return Watched(self.context.gpus, None if memory is None else memory * crew_size(self.context))
 
 
 class ProcessExecutor:
