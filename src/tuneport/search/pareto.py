@@ -94,11 +94,12 @@ def nondominated(losses: Array) -> npt.NDArray[np.bool_]:
     Returns:
         shape (n,); equal rows stand or fall together.
     """
-    keep = np.ones(len(losses), dtype=bool)
-    for index, row in enumerate(losses):
-        if keep[index]:
-            keep &= ~((losses >= row).all(axis=1) & (losses > row).any(axis=1))
-    return keep
+    rows, place = np.unique(losses, axis=0, return_inverse=True)  # ascending: nothing is beaten by what comes later
+    keep, left = np.zeros(len(rows), dtype=bool), np.arange(len(rows))
+    while len(left):
+        keep[left[0]] = True
+        left = left[(rows[left] < rows[left[0]]).any(axis=1)]
+    return np.asarray(keep[place.reshape(-1)])
 
 
 def fronts(losses: Array, enough: int) -> npt.NDArray[np.intp]:
