@@ -156,6 +156,7 @@ def test_the_cell_of_a_metric(cell, value):
         ({"status": "", "done": "False"}, "Running", TrialState.RUNNING, None),
         ({"status": "", "done": "True"}, "Running", TrialState.SUCCEEDED, None),
         ({"acc": "", "reward_attr": ""}, "Completed", TrialState.FAILED, "metric_missing"),
+        ({"acc": "", "reward_attr": ""}, "Terminated", TrialState.STOPPED, None),
         ({"acc": "nan", "reward_attr": ""}, "Completed", TrialState.INFEASIBLE, "infeasible"),
     ],
 )

@@ -108,7 +108,7 @@ class ModelArtsStatus:
                 "reason": reason,
                 "message": "" if phase in _PHASES else f"ModelArts says {phase}",
                 "objectives": objectives,
-                "trials": list(_trials(tables, objectives[0]["metric"], ended=state.ended)),
+                "trials": list(_trials(tables, objectives[0]["metric"], state)),
                 "created": created,
                 "ended": started + spent if state.ended and started is not None and spent is not None else None,
             }
@@ -168,7 +168,7 @@ STATUS = ModelArtsStatus()
 # ---- tables to trials -----------------------------------------------------------------------------------------------
 
 
-def _trials(tables: Iterable[Json], primary: str, *, ended: bool) -> Iterator[Trial]:
+def _trials(tables: Iterable[Json], primary: str, run: RunState) -> Iterator[Trial]:
     """Every trial once, with the reports of its own table if there is one."""
     listed: dict[str, Json] = {}
     reports: dict[str, list[Json]] = {}
@@ -180,7 +180,7 @@ def _trials(tables: Iterable[Json], primary: str, *, ended: bool) -> Iterator[Tr
             if single:
                 reports.setdefault(key, []).append(row)
     numbered = zip(_numbers(listed.values()), listed.items(), strict=True)
-    made = [_trial(number, row, reports.get(key, []), primary, ended=ended) for number, (key, row) in numbered]
+    made = [_trial(number, row, reports.get(key, []), primary, run) for number, (key, row) in numbered]
     yield from sorted(made, key=lambda trial: trial.id)
 
 
@@ -199,13 +199,15 @@ def _rows(table: Json) -> Iterator[Json]:
         yield dict(zip(map(str, header), row, strict=False))
 
 
-def _trial(number: int, row: Json, reports: Sequence[Json], primary: str, *, ended: bool) -> Trial:
+def _trial(number: int, row: Json, reports: Sequence[Json], primary: str, run: RunState) -> Trial:
     config = _config(row.get("config"))
     measurements = tuple(filter(None, (_measurement(one, primary) for one in reports or [row])))
     state = _TRIAL_STATES.get(str(row.get("status", "")).upper())
     if state is None:
         state = TrialState.SUCCEEDED if str(row.get("done")) == "True" else TrialState.RUNNING
-    if ended and not state.ended:
+    nothing = not any(primary in one.metrics for one in measurements)
+    cut_off = run is RunState.STOPPED and state is TrialState.SUCCEEDED and nothing
+    if cut_off or (run.ended and not state.ended):  # what a stopped job took along is TERMINATED like what has ended
         state = TrialState.STOPPED
     final = measurements[-1] if measurements and state.ended else None
     failure = None
