@@ -87,7 +87,7 @@ def test_gradients_are_those_of_finite_differences(seed):
 
 def fitted(features, values):
     prior = Prior.of(3)
-    return Kernel.from_logs(fit(features, values, prior, GROUPS, prior.start(), 50), GROUPS)
+    return Kernel.from_logs(fit(features, values, prior, GROUPS, prior.starts()[0], 50), GROUPS)
 
 
 def test_slopes_of_a_prediction_are_those_of_finite_differences():
@@ -125,6 +125,18 @@ def test_a_learner_is_a_function_of_the_history():
     np.testing.assert_array_equal(kernel.lengths, new.lengths)
     changed = follower.kernel(features, np.append(values[:-1], 9.0))
     assert (changed.lengths != new.lengths).any()
+
+
+def test_a_kernel_is_sought_from_several_starts():
+    """A short wave along the first parameter, which a search from the usual lengths explains by all three."""
+    features = np.random.default_rng(23).random((12, 3))
+    values = np.sin(12 * features[:, 0]) + features[:, 1]
+    values = (values - values.mean()) / values.std()
+    learner = KernelLearner(Embedding(Space([Float(name, 0, 1) for name in "abc"])), 12, lambda _, losses: losses)
+    alone = Kernel.from_logs(fit(features, values, learner.prior, GROUPS, learner.prior.starts()[0], 50), GROUPS)
+    found = learner.kernel(features, values)
+    assert alone.lengths[0] > alone.lengths[1:].max()
+    assert found.lengths[0] < 0.3 * found.lengths[1:].min()
 
 
 def test_fitting_finds_what_matters():

@@ -13,6 +13,8 @@ from tuneport.search.space import Array
 
 _JITTER = 1e-8
 """Added to the diagonal, relative to the amplitude, against rounding."""
+_STARTS = (1.0, 1 / 3, 3.0)
+"""What lengths are multiplied by where searches for the best kernel begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +201,14 @@ class Prior:
         """The kernel that is expected before anything is known, for measurements with this noise."""
         return Kernel.from_logs(np.append(self.mean[:-1], math.log(noise)), groups, level=self.level)
 
-    def start(self) -> Array:
-        """Where a search for the best kernel begins: the mean, with more noise.
+    def starts(self) -> list[Array]:
+        """Where searches for the best kernel begin: lengths as expected, a third of that, and three times; more noise.
 
         From there the noise shrinks where values are smooth; from less of it, short lengths would explain it away.
         """
-        return np.append(self.mean[:-1], math.log(1e-2))
+        noisy = np.append(self.mean[:-1], math.log(1e-2))
+        lengths = np.arange(len(noisy)) < len(noisy) - 2
+        return [noisy + math.log(factor) * lengths for factor in _STARTS]
 
 
 def fit(features: Array, values: Array, prior: Prior, groups: npt.NDArray[np.intp], start: Array, steps: int) -> Array:

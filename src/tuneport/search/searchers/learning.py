@@ -76,7 +76,8 @@ class KernelLearner:
 
     def _learned(self, places: Array, values: Array) -> tuple[Array, Array]:
         """The logarithms of a kernel, and the exponents of the columns."""
-        logs = self._fit(places, values, self.prior.start(), _THOROUGH)
+        fits = [self._fit(places, values, start, _THOROUGH) for start in self.prior.starts()]
+        logs = min(fits, key=lambda one: misfit(one, places, values, self._groups, self.prior)[0])
         exponents = self._bends(places, values, logs)
         if (exponents == 1).all():
             return logs, exponents
