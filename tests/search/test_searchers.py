@@ -252,6 +252,20 @@ def test_strange_losses_among_others_do_not_spoil_the_search(algorithm, wrong):
     assert statistics.median(bests) < 0.15
 
 
+@pytest.mark.parametrize("wrong", [1e3, 1e300])
+def test_a_loss_beyond_all_measure_is_a_failure(wrong):
+    """What diverges now and then says no more than what fails: the same suggestions follow, and a good end."""
+    spread = [Float(f"x{index}", -1, 1) for index in range(3)]
+    studies = [Study(spec(spread, Bayesian()), seed=2) for _ in range(2)]
+    for number in range(30):
+        for study, bad in zip(studies, (wrong, math.nan), strict=True):
+            trial = study.ask()
+            study.tell(trial, {"loss": bad if number in {5, 9, 16} else ellipse(trial.parameters)})
+    diverging, failing = ([trial.parameters for trial in study.trials] for study in studies)
+    assert diverging == failing
+    assert studies[0].best.metrics["loss"] < 1e-3
+
+
 @cache
 def ten_thousand():
     space, rng = Space(BRANCHES), np.random.default_rng(0)

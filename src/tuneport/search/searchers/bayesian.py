@@ -103,7 +103,7 @@ class BayesianSearcher:
         """The most promising new point; see `Searcher.suggest`."""
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
-        evidence = self._reader.read(finished, number, by_front=True)
+        evidence = self._reader.read(finished, number, by_front=True).credible()
         since_best = evidence.penalised().since_best()
         draws: Iterable[Array]
         if number <= self._initial or evidence.usable < 2:

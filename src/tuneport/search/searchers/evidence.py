@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tuneport.search.pareto import fronts
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.novelty import Followed
-from tuneport.search.searchers.warping import warped
+from tuneport.search.searchers.warping import sensible, warped
 from tuneport.search.space import Array, Space
 
 _FRONTED = 50
@@ -41,6 +41,10 @@ class Evidence:
     def legal(self) -> npt.NDArray[np.bool_]:
         """Which have a result and keep all constraints, shape (n,)."""
         return np.isfinite(self.losses) & (self.excess <= 0).all(axis=1)
+
+    def credible(self) -> Evidence:
+        """The same without losses that are so far out that the trial has failed, whatever it says."""
+        return replace(self, losses=sensible(self.losses))
 
     def penalised(self) -> Evidence:
         """The same with places for losses: first all that keep the constraints, by loss, then by how much they break.

@@ -13,6 +13,8 @@ _ENOUGH = 200
 """Quantiles from which the power is chosen, where there are more losses."""
 _FAR = 30.0
 """A loss this many times farther from the best than half of the losses are is as bad as any."""
+_ABSURD = 100.0
+"""And this many times farther, it is none: something went wrong."""
 
 
 def warped(losses: Array) -> Array:
@@ -25,7 +27,7 @@ def warped(losses: Array) -> Array:
     Args:
         losses: finite, shape (n,), n at least 1.
     """
-    z = standard(np.minimum(losses, _fence(losses)))
+    z = standard(np.minimum(losses, _fence(losses, _FAR)))
     return standard(_transformed(z, _likeliest_power(z)))
 
 
@@ -49,13 +51,19 @@ def _transformed(z: Array, power: float | Array) -> Array:
     return np.asarray(sign * np.where(flat, size, np.expm1(divisor * size) / divisor))
 
 
-def _fence(losses: Array) -> float:
-    """From where on losses are all equally bad."""
+def sensible(losses: Array) -> Array:
+    """Losses, NaN for those so far out that something must have gone wrong; shape (n,), NaN where there is none."""
+    known = np.isfinite(losses)
+    return np.where(known & (losses <= _fence(losses[known], _ABSURD)), losses, np.nan) if known.any() else losses
+
+
+def _fence(losses: Array, times: float) -> float:
+    """So many times as far from the best as half of the losses are, or, if that is 0, as most of them are."""
     scaled = losses / 2  # differences of 1e308 would overflow
     for share in (0.5, 0.75, 0.9, 1.0):
         distance = float(np.quantile(scaled, share) - scaled.min())
         if distance > 0:
-            return min(float(scaled.min() + _FAR * distance), float(scaled.max())) * 2
+            return min(float(scaled.min()) + times * distance, float(scaled.max())) * 2
     return float(losses.max())
 
 
