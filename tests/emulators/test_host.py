@@ -45,6 +45,7 @@ def test_the_synthetic_trainer_gives_the_same_metrics_as_a_process_and_in_no_tim
             {"name": "opt", "kind": "categorical", "choices": ["adam", "sgd", True]},
         ],
         "objectives": [{"metric": "accuracy", "goal": "maximize"}, {"metric": "loss", "goal": "minimize"}],
+        "constraints": [{"metric": "size", "at_most": 1}, {"metric": "loss", "at_least": 0}],
     }
     job = make_job(study=space, trial={"parameters": {"sagemaker_program": "train.py", "epochs": 3}})
     found = []
@@ -52,7 +53,7 @@ def test_the_synthetic_trainer_gives_the_same_metrics_as_a_process_and_in_no_tim
         host = make_host(pace=Pace(quick=quick))
         result = host.wait(host.submit("job", "digits", {}, job, contract).run, 30)
         found.append([(dict(trial.parameters), dict(trial.metrics)) for trial in result.trials])
-        assert all(set(trial.metrics) == {"accuracy", "loss"} for trial in result.trials)
+        assert all(set(trial.metrics) == {"accuracy", "loss", "size"} for trial in result.trials)
     assert found[0] == found[1] == found[2]
     assert len({trial[1]["accuracy"] for trial in found[0]}) == 3
 

@@ -32,10 +32,12 @@ def describe(job: TuningJob, step: float) -> dict[str, Any]:
         job: as a trial knows it.
         step: seconds that a step takes.
     """
+    sides = {one.metric: "minimize" if one.at_least is None else "maximize" for one in job.study.constraints}
+    goals = {one.metric: one.goal for one in job.study.objectives}
     return {
         "note": note(job),
         "space": {one.name: _range(one) for one in job.study.parameters},
-        "objectives": [[one.metric, one.goal] for one in job.study.objectives],
+        "metrics": list((sides | goals).items()),
         "step": step,
     }
 
@@ -56,11 +58,11 @@ def _range(parameter: Any) -> list[Any] | None:
 
 
 def curve(described: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[dict[str, float]]:
-    """The metrics of every step: between 0 and 1, the lower the better for what is minimized."""
+    """The metrics of every step: between 0 and 1, the lower the better for what is minimized, or bounded from above."""
     space = described["space"]
     for step in range(1, STEPS + 1):
         metrics = {}
-        for metric, goal in described["objectives"]:
+        for metric, goal in described["metrics"]:
             distances = [_distance(space[name], metric, name, parameters[name]) for name in space if name in parameters]
             loss = 0.02 + 0.9 * sum(distances) / max(1, len(distances))
             loss += (1 - loss) * math.exp(1 - step) * 0.5 if step < STEPS else 0.0

@@ -24,17 +24,17 @@ class Collector:
     Args:
         launch: says where metrics arrive.
         folder: the trial's folder.
-        objectives: the metrics of the objectives, the primary one first.
+        metrics: all that it is to report, the primary objective's first.
     """
 
-    def __init__(self, launch: Launch, folder: Path, objectives: Sequence[str]) -> None:
+    def __init__(self, launch: Launch, folder: Path, metrics: Sequence[str]) -> None:
         self._launch = launch
         self._reports = folder / launch.reports.path if launch.reports else None
         self._tail = Tail(self._reports) if self._reports and launch.reports and not launch.reports.rewritten else None
         self._seen: deque[str] = deque(maxlen=KEPT)
         self._stamp: tuple[int, int, int] | None = None
-        self._from_output = Gather(objectives[0], tuple(launch.patterns))
-        self._from_lines = Gather(objectives[0], objectives)
+        self._from_output = Gather(metrics[0], tuple(launch.patterns))
+        self._from_lines = Gather(metrics[0], metrics)
         self.unread: list[str] = []
         """Texts that a pattern caught but that are no numbers, a few of them."""
 

@@ -289,8 +289,8 @@ def results(trial: TrialContext) -> str | None:
 
 def printed(trial: TrialContext) -> dict[str, str]:
     """How a host that searches output finds metrics: as the job says, or else as tuneport_trial prints them."""
-    names = [objective.metric for objective in trial.job.study.objectives]
-    return dict(trial.job.trial.metrics) or {name: PRINTED.format(metric=re.escape(name)) for name in names}
+    job = trial.job
+    return dict(job.trial.metrics) or {name: PRINTED.format(metric=re.escape(name)) for name in job.study.metrics}
 
 
 def local_path(uri: str, base: str) -> str | None:

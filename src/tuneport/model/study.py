@@ -290,6 +290,12 @@ class StudySpec(Word):
         return self.objectives[0]
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric that trials are to report, once: the primary objective's first, those that are bounded last."""
+        bounded = (one.metric for one in self.constraints)
+        return tuple(dict.fromkeys((*(one.metric for one in self.objectives), *bounded)))
+
+    @property
     def pauses(self) -> bool:
         """Whether trials pause, to go on from their checkpoints later."""
         return isinstance(self.algorithm, Pbt) or any(

@@ -210,6 +210,7 @@ def last_seen(submission: Submission) -> StudyResult:
         backend=ref.partition(":")[0],
         state=RunState.PENDING,
         objectives=job.study.objectives,
+        constraints=job.study.constraints,
         trials=(),
         created=submission.created,
     )

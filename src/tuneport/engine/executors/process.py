@@ -358,8 +358,7 @@ class ProcessExecutor:
         return None
 
     def _collector(self, launch: Launch, context: TrialContext, folder: Path) -> Collector:
-        metrics = [objective.metric for objective in context.job.study.objectives]
-        return Collector(launch, folder, metrics)
+        return Collector(launch, folder, context.job.study.metrics)
 
 
 def _emitted(running: _Running, reports: Sequence[Reported]) -> Iterator[Event]:
