@@ -63,6 +63,8 @@ class Feature(StrEnum):
     OBJECTIVE_SEVERAL = auto()
     OBJECTIVE_TARGET = auto()
     OBJECTIVE_CONSTRAINT = auto()
+    OBJECTIVE_CONSTRAINT_RANGE = auto()
+    OBJECTIVE_CONSTRAINT_OPTIMISED = auto()
 
     ALGORITHM_RANDOM = auto()
     ALGORITHM_GRID = auto()
@@ -327,6 +329,19 @@ def _several_objectives(job: TuningJob) -> Iterator[str]:
     return (f"/study/objectives/{index}" for index in range(1, len(job.study.objectives)))
 
 
+def _ranges(job: TuningJob) -> Iterator[str]:
+    for index, bound in enumerate(job.study.constraints):
+        if bound.at_least is not None and bound.at_most is not None:
+            yield f"/study/constraints/{index}/at_most"
+
+
+def _optimised_bounds(job: TuningJob) -> Iterator[str]:
+    names = {objective.metric for objective in job.study.objectives}
+    for index, bound in enumerate(job.study.constraints):
+        if bound.metric in names:
+            yield f"/study/constraints/{index}/metric"
+
+
 def _reported_metrics(job: TuningJob) -> Iterator[str]:
     for index, objective in enumerate(job.study.objectives):
         if objective.metric not in job.trial.metrics:
@@ -479,6 +494,16 @@ CATALOGUE: Mapping[Feature, Entry] = {
     ),
     _F.OBJECTIVE_CONSTRAINT: _set(
         "a bound that another metric must keep", "/study/constraints", [{"metric": "latency", "at_most": 0.1}]
+    ),
+    _F.OBJECTIVE_CONSTRAINT_RANGE: Entry(
+        "a bound on both sides of a metric",
+        _ranges,
+        {"/study/constraints": [{"metric": "latency", "at_least": 0.01, "at_most": 0.1}]},
+    ),
+    _F.OBJECTIVE_CONSTRAINT_OPTIMISED: Entry(
+        "a bound on a metric that is optimised as well",
+        _optimised_bounds,
+        {"/study/constraints": [{"metric": "score", "at_least": 0.5}]},
     ),
     _F.ALGORITHM_RANDOM: _chosen("independent draws", _ALGORITHM, Random),
     _F.ALGORITHM_GRID: Entry(

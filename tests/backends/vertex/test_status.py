@@ -21,7 +21,7 @@ from tuneport.model.results import (
     Trial,
     TrialState,
 )
-from tuneport.model.study import maximize
+from tuneport.model.study import Constraint, maximize
 from tuneport.translation.shape import Shape
 
 from .documents import child, choice, discrete, double, integer, plain, space
@@ -167,6 +167,37 @@ def test_a_part_of_a_reply_will_do():
     assert (read.name, read.objectives[0].goal, read.state) == ("", "minimize", RunState.PENDING)
 
 
+METRICS = [
+    {"metricId": "loss", "goal": "MINIMIZE"},
+    {"metricId": "heat", "goal": "MINIMIZE", "safetyConfig": {"safetyThreshold": 2}},
+]
+
+
+@pytest.mark.parametrize("said", [plain(studySpec__metrics=METRICS), {"studySpec": {"metrics": METRICS}}])
+def test_the_best_trial_is_one_that_is_safe(said):
+    measured = [(0.3, 2.5), (0.5, 2), (0.4, None), (0.7, 1)]
+    trials = [
+        {
+            "id": str(number),
+            "state": "SUCCEEDED",
+            "finalMeasurement": {
+                "metrics": [
+                    {"metricId": name, "value": value}
+                    for name, value in (("loss", loss), ("heat", heat))
+                    if value is not None
+                ]
+            },
+        }
+        for number, (loss, heat) in enumerate(measured, 1)
+    ]
+    read = STATUS.parse(reply(said, trials=trials))
+    assert [one.metric for one in read.objectives] == ["loss"]
+    assert read.constraints == (Constraint("heat", at_most=2),)
+    assert read.trials[0].metrics == {"loss": 0.3, "heat": 2.5}
+    assert read.best.id == 2
+    assert [one.id for one in read.pareto] == [2]
+
+
 @pytest.mark.parametrize(
     "document",
     [None, {}, {"state": 3}, reply(trials=[{"state": "ACTIVE"}]), reply(trials=[{"id": "x"}]), reply(trials=3)],
@@ -220,7 +251,8 @@ def test_what_was_said_is_read_again():
         ended=1770112900.0,
         links={"custom_job": "j"},
     )
-    said = result(trial, reason=RunReason.COMPLETED, created=1770112800.0, ended=1770112901.0)
+    bounds = (Constraint("size", at_least=0.5),)
+    said = result(trial, reason=RunReason.COMPLETED, constraints=bounds, created=1770112800.0, ended=1770112901.0)
     document = STATUS.render(said)
     assert STATUS.parse(document).model_copy(update={"links": {}}) == said
     assert document["startTime"] == "2026-02-03T10:00:05.125000Z"

@@ -13,9 +13,9 @@ from tuneport.backends.vertex.study import DEEPEST, MOST_SPECS, duration, second
 from tuneport.catalog.machines import gpus
 from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Float, Int, when
-from tuneport.model.study import CurveStopping
+from tuneport.model.study import Constraint, CurveStopping
 from tuneport.testing.strategies import jobs
-from tuneport.translation.capabilities import Fidelity
+from tuneport.translation.capabilities import Fidelity, screen
 from tuneport.translation.shape import schema_of
 
 from .documents import PLAIN, child, choice, discrete, double, integer, plain, space
@@ -302,6 +302,75 @@ def test_stopping_rules(rule, spec):
 )
 def test_algorithms_that_have_no_name_there(kind, said):
     assert native(job(study__algorithm={"kind": kind}))["studySpec"].get("algorithm") == said
+
+
+# ---- bounds ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "goal"), [("at_most", "MINIMIZE"), ("at_least", "MAXIMIZE")])
+@pytest.mark.parametrize("bound", [-1, 0, 0.1])
+def test_a_bound_is_a_safety_metric_whose_goal_says_the_safe_side(side, goal, bound):
+    made = job(study__constraints=[{"metric": "heat", side: bound}])
+    assert native(made)["studySpec"]["metrics"] == [
+        {"metricId": "loss", "goal": "MINIMIZE"},
+        {"metricId": "heat", "goal": goal, "safetyConfig": {"safetyThreshold": bound}},
+    ]
+    assert back(made) == made
+    (told,) = tp.translate(made, "vertex").report.fields
+    assert (told.pointer, told.fidelity) == ("/study/constraints", Fidelity.APPROXIMATED)
+
+
+@pytest.mark.parametrize(
+    ("bound", "place", "way_out"),
+    [
+        ({"metric": "heat", "at_least": 1, "at_most": 2}, "/study/constraints/0/at_most", "under two names"),
+        ({"metric": "loss", "at_most": 2}, "/study/constraints/0/metric", "under a second name"),
+    ],
+)
+def test_bounds_that_have_no_word_there(bound, place, way_out):
+    made = job(study__constraints=[bound])
+    (problem,) = screen(made, BACKEND.capabilities)
+    assert problem.pointer == place
+    assert way_out in problem.hint
+    assert [one["metricId"] for one in native(made)["studySpec"]["metrics"]] == ["loss"]
+
+
+_finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@some
+@given(
+    st.dictionaries(
+        st.sampled_from(["heat", "size", "time"]),
+        st.tuples(st.sampled_from(["MINIMIZE", "MAXIMIZE"]), _finite, st.none() | st.floats(0, 1), st.booleans()),
+        min_size=1,
+    ),
+    st.integers(0, 3),
+)
+def test_safety_metrics_are_read_as_bounds_and_written_again(said, at):
+    metrics, bounds = [], {}
+    for name, (goal, threshold, fraction, said_at_all) in said.items():
+        config = {"safetyThreshold": threshold} if said_at_all else {}
+        if fraction is not None:
+            config["desiredMinSafeTrialsFraction"] = fraction
+        metrics.append({"metricId": name, "goal": goal, "safetyConfig": config})
+        side = "at_most" if goal == "MINIMIZE" else "at_least"
+        bounds[name] = Constraint(metric=name, **{side: threshold if said_at_all else 0})
+    metrics.insert(at, {"metricId": "loss", "goal": "MINIMIZE"})
+    document = plain(studySpec__metrics=metrics)
+    imported = tp.import_job(document, "vertex")
+    assert [one.metric for one in imported.job.study.objectives] == ["loss"]
+    assert imported.job.study.constraints == tuple(bounds.values())
+    assert tp.translate(imported.job, "vertex").payload == document
+
+
+@pytest.mark.parametrize("symbols", [{"goal": "${G}"}, {"safetyConfig": {"safetyThreshold": "${T}"}}])
+def test_safety_metrics_bound_nothing_until_they_are_known(symbols):
+    safety = {"metricId": "heat", "goal": "MINIMIZE", "safetyConfig": {"safetyThreshold": 2}, **symbols}
+    document = plain(studySpec__metrics=[{"metricId": "loss", "goal": "MINIMIZE"}, safety])
+    imported = tp.import_job(document, "vertex")
+    assert imported.job.study.constraints == ()
+    assert tp.translate(imported.job, "vertex").payload == document
 
 
 # ---- conditions -----------------------------------------------------------------------------------------------------

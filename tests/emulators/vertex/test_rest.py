@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tuneport.backends.vertex.status import STATUS
 from tuneport.emulators.faults import Kind
 from tuneport.emulators.pace import Pace
 from tuneport.emulators.programs import Programs
@@ -18,6 +19,15 @@ PARENT = "projects/p/locations/us-central1"
 JOBS = "hyperparameterTuningJobs"
 DEFINITIONS = "gs://google-cloud-aiplatform/schema/trainingjob/definition"
 TASK = ("studySpec", "trialJobSpec", "maxTrialCount", "parallelTrialCount")
+BOUNDED = """
+import json, os, sys
+x = float(sys.argv[-1].removeprefix("--x="))
+with open(os.environ["CLOUD_ML_HP_METRIC_FILE"], "w") as file:
+    for step in range(2):
+        for name, value in (("loss", 1 - x + step), ("heat", x)):
+            print(json.dumps({name: str(value), "global_step": str(step + 1)}), file=file)
+"""
+"""The better the trial, the hotter it gets; reports as cloudml-hypertune does, a metric at a time."""
 SLOW = f"{sys.executable} -c 'import time; time.sleep(60)'"
 
 
@@ -154,6 +164,27 @@ def test_a_pipeline_shows_the_job_behind_it_its_best_trial_and_the_model(api, jo
     assert api("DELETE", behind["name"], status=400)["error"]["status"] == "FAILED_PRECONDITION"
     assert api("DELETE", made["name"])["done"] is True
     assert api("DELETE", behind["name"])["done"] is True
+
+
+def test_the_best_trial_keeps_the_bound_although_others_are_better(make_api, job, tmp_path):
+    (tmp_path / "train.py").write_text(BOUNDED)
+    api = make_api(programs=Programs.read([f"gcr.io/p/trainer:1={sys.executable} {tmp_path / 'train.py'}"]))
+    job["studySpec"] = {
+        "algorithm": "GRID_SEARCH",
+        "measurementSelectionType": "BEST_MEASUREMENT",
+        "metrics": [
+            {"metricId": "loss", "goal": "MINIMIZE"},
+            {"metricId": "heat", "goal": "MINIMIZE", "safetyConfig": {"safetyThreshold": 0.5}},
+        ],
+        "parameters": [{"parameterId": "x", "discreteValueSpec": {"values": [0.25, 0.5, 0.75]}}],
+    }
+    ended = api.ended(api.create("trainingPipelines", pipeline(job))["name"])
+    behind = api("GET", ended["trainingTaskMetadata"]["backingHyperparameterTuningJob"])
+    assert behind["studySpec"]["metrics"] == job["studySpec"]["metrics"]
+    read = STATUS.parse(behind)
+    assert {trial.metrics["loss"]: trial.metrics["heat"] for trial in read.trials} == {0.75: 0.25, 0.5: 0.5, 0.25: 0.75}
+    assert read.best.metrics == {"loss": 0.5, "heat": 0.5}
+    assert ended["trainingTaskMetadata"]["bestTrialBackingCustomJob"] == read.best.links["custom_job"]
 
 
 def test_a_pipelines_inputs_are_refused_as_one(api, job):

@@ -33,6 +33,8 @@ CAPABILITIES = Capabilities(
         F.OBJECTIVE_SEVERAL: exact("all of them steer; the best trial goes by the first"),
         F.OBJECTIVE_TARGET: exact(),
         F.OBJECTIVE_CONSTRAINT: exact(),
+        F.OBJECTIVE_CONSTRAINT_RANGE: exact(),
+        F.OBJECTIVE_CONSTRAINT_OPTIMISED: exact(),
         F.ALGORITHM_RANDOM: exact(),
         F.ALGORITHM_GRID: exact(),
         F.ALGORITHM_SOBOL: exact(),

@@ -43,6 +43,9 @@ _NO_STOPPING = unsupported(
     instead="leave early_stopping out",
     evidence="policies.auto_search has no field for it; POST autosearch-trial-earlystop is by hand",
 )
+_NO_BOUNDS = unsupported(
+    "only the objective is looked at", instead="leave constraints out", evidence="auto_search has no field"
+)
 _NO_CONDITIONS = emulated(
     _TRIAL,
     "every parameter is always searched; those that are not active are kept from the trainer",
@@ -133,9 +136,9 @@ CAPABILITIES = Capabilities(
         F.OBJECTIVE_TARGET: unsupported(
             "a job there does not end at a value", instead="leave the target out", evidence="auto_search has no field"
         ),
-        F.OBJECTIVE_CONSTRAINT: unsupported(
-            "only the objective is looked at", instead="leave constraints out", evidence="auto_search has no field"
-        ),
+        F.OBJECTIVE_CONSTRAINT: _NO_BOUNDS,
+        F.OBJECTIVE_CONSTRAINT_RANGE: _NO_BOUNDS,
+        F.OBJECTIVE_CONSTRAINT_OPTIMISED: _NO_BOUNDS,
         F.ALGORITHM_RANDOM: exact(
             "Parzen estimation that has as many random trials as there are trials",
             evidence="tpe_search n_initial_points",

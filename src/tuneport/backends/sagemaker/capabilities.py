@@ -73,6 +73,9 @@ _STOPPING = "TrainingJobEarlyStoppingType: Off, Auto"
 _NOT_THERE = unsupported(
     "the service does not search so", instead="use {kind: bayesian} or {kind: random}", evidence=_STRATEGY
 )
+_NO_BOUNDS = unsupported(
+    "only the objective is looked at", instead="leave constraints out", evidence="HyperParameterTuningJobObjective"
+)
 _NO_OPTIONS = "the service's own settings are used"
 _MEDIAN = "there is one rule, the median of running averages, whose safeguards are not published"
 _MACHINE = "as the machine type has it"
@@ -121,9 +124,9 @@ SUPPORTS: Mapping[Feature, Support] = {
         evidence="HyperParameterTuningJobObjective",
     ),
     F.OBJECTIVE_TARGET: exact(evidence="TuningJobCompletionCriteria.TargetObjectiveMetricValue"),
-    F.OBJECTIVE_CONSTRAINT: unsupported(
-        "only the objective is looked at", instead="leave constraints out", evidence="HyperParameterTuningJobObjective"
-    ),
+    F.OBJECTIVE_CONSTRAINT: _NO_BOUNDS,
+    F.OBJECTIVE_CONSTRAINT_RANGE: _NO_BOUNDS,
+    F.OBJECTIVE_CONSTRAINT_OPTIMISED: _NO_BOUNDS,
     F.ALGORITHM_RANDOM: exact(evidence=_STRATEGY),
     F.ALGORITHM_GRID: exact(
         "ranges become choices; searched at random where these are more than 30, or points more than max_trials",

@@ -120,10 +120,19 @@ _STUDY: Mapping[Feature, Support] = {
         instead="leave target out, and stop the run when it is reached",
         evidence="StudySpec.MetricSpec",
     ),
-    F.OBJECTIVE_CONSTRAINT: unsupported(
-        "a metric's safety threshold needs trials of its own to count as safe",
-        instead="leave constraints out",
+    F.OBJECTIVE_CONSTRAINT: approximated(
+        "sent as a safety metric, of which Google does not say that tuning jobs follow it; what is best is judged here",
         evidence="StudySpec.MetricSpec.safety_config",
+    ),
+    F.OBJECTIVE_CONSTRAINT_RANGE: unsupported(
+        "a safety metric has one threshold",
+        instead="keep one bound, or report the metric under two names and bound each",
+        evidence="SafetyMetricConfig.safety_threshold",
+    ),
+    F.OBJECTIVE_CONSTRAINT_OPTIMISED: unsupported(
+        "a safety metric is another than those that are optimised, and each is named once",
+        instead="report the metric under a second name and bound that",
+        evidence="StudySpec.MetricSpec.safety_config, metric_id",
     ),
     F.ALGORITHM_RANDOM: exact(evidence="Algorithm RANDOM_SEARCH"),
     F.ALGORITHM_GRID: exact("in an order of its own", evidence="Algorithm GRID_SEARCH"),

@@ -35,6 +35,8 @@ def _canonical_study(request: Json) -> None:
     for metric in study["metrics"]:
         if metric.get("goal") in {None, "GOAL_TYPE_UNSPECIFIED"}:
             metric["goal"] = "MAXIMIZE"
+        if "safetyConfig" in metric:
+            metric["safetyConfig"]["safetyThreshold"] = _double(metric["safetyConfig"].get("safetyThreshold", 0))
     if study.get("measurementSelectionType") == "LAST_MEASUREMENT":
         del study["measurementSelectionType"]
     for _, spec in parameter_specs(request):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from tuneport.backends.vertex import forms
-from tuneport.backends.vertex.study import duration, elapsed, given, read_metric, read_study, whole, write_metric
+from tuneport.backends.vertex.study import duration, elapsed, given, read_metrics, read_study, whole, write_metrics
 from tuneport.backends.vertex.translate import TRANSLATOR
 from tuneport.engine.launch import number, plain_text
 from tuneport.errors import JobError, PayloadError, Problem
@@ -22,7 +22,7 @@ from tuneport.model.results import (
     Trial,
     TrialState,
 )
-from tuneport.model.study import Objective
+from tuneport.model.study import Constraint, Objective
 from tuneport.model.word import Scalar
 
 Json: TypeAlias = dict[str, Any]
@@ -71,7 +71,7 @@ class VertexStatus:
             PayloadError: it is no such reply.
         """
         said = forms.read_reply(described)
-        objectives, readers = _asked_for(said, described)
+        objectives, constraints, readers = _asked_for(said, described)
         listed = said.get("trials") or [forms.read_trial(one) for one in trials]
         name = re.sub(r"^(JOB|PIPELINE)_STATE_", "", said.get("state", ""))
         state, reason = _STATES.get(name, _STATES["PENDING"])
@@ -82,6 +82,7 @@ class VertexStatus:
             state=state,
             reason=reason,
             objectives=objectives,
+            constraints=constraints,
             trials=tuple(sorted((_trial(one, readers) for one in listed), key=lambda trial: trial.id)),
             message=said.get("error", {}).get("message", ""),
             created=moment(said.get("createTime")),
@@ -96,7 +97,7 @@ class VertexStatus:
         return {
             "name": result.ref,
             "displayName": result.name,
-            "studySpec": {"metrics": [write_metric(objective) for objective in result.objectives]},
+            "studySpec": {"metrics": write_metrics(result.objectives, result.constraints)},
             "state": f"JOB_STATE_{_STATES_RENDERED[result.state]}",
             **given(
                 createTime=_timestamp(result.created),
@@ -112,16 +113,20 @@ class VertexStatus:
 STATUS = VertexStatus()
 
 
-def _asked_for(said: Json, described: Json) -> tuple[tuple[Objective, ...], dict[str, list[Reader]]]:
-    """The objectives, and how values are read; a reply without the whole request tells the metrics only."""
+_AskedFor: TypeAlias = tuple[tuple[Objective, ...], tuple[Constraint, ...], dict[str, list[Reader]]]
+
+
+def _asked_for(said: Json, described: Json) -> _AskedFor:
+    """Objectives, bounds, and how values are read; a reply without the whole request tells the metrics only."""
     try:
         reading = TRANSLATOR.read(described)
         job, _ = TRANSLATOR.from_native(reading.request, reading.form)
     except (JobError, PayloadError):
-        metrics = said.get("studySpec", {}).get("metrics", ())
-        return tuple(Objective.model_validate(read_metric(metric)) for metric in metrics), {}
+        metrics = read_metrics(said.get("studySpec", {}).get("metrics", ()))
+        objectives = tuple(Objective.model_validate(one) for one in metrics["objectives"])
+        return objectives, tuple(Constraint.model_validate(one) for one in metrics["constraints"]), {}
     searched = read_study(reading.request)[0]["parameters"] if forms.tunes(reading.form) else ()
-    return job.study.objectives, _readers(searched)
+    return job.study.objectives, job.study.constraints, _readers(searched)
 
 
 _NAME = re.compile(r"projects/([^/]+)/locations/([^/]+)/(?:hyperparameterTuningJobs|trainingPipelines)/([^/]+)")

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Categorical, Discrete, Float, Int, allowed
-from tuneport.model.study import Asha, AutoStopping, CurveStopping, MedianStopping, Objective
+from tuneport.model.study import Asha, AutoStopping, Constraint, CurveStopping, MedianStopping, Objective
 from tuneport.translation.shape import is_symbolic
 
 Json: TypeAlias = dict[str, Any]
@@ -267,14 +267,42 @@ MEASUREMENTS = {"best": "BEST_MEASUREMENT"}
 _GOALS_READ, _ALGORITHMS_READ, _MEASUREMENTS_READ = inverse(GOALS), inverse(ALGORITHMS), inverse(MEASUREMENTS)
 
 
-def write_metric(objective: Objective) -> Json:
-    """A metric to optimise."""
-    return {"metricId": objective.metric, "goal": GOALS[objective.goal]}
+_SAFE_SIDES = {"at_most": "MINIMIZE", "at_least": "MAXIMIZE"}
+"""The goal of a safety metric says which side of its threshold is safe. The service's documents do not say it, nor that
+the threshold itself is safe; Google's open-source Vizier does, for which a trial without the metric is safe as well."""
 
 
-def read_metric(metric: Json) -> Json:
-    """Our words for a metric."""
-    return {"metric": metric["metricId"], "goal": _GOALS_READ.get(metric["goal"], "maximize")}
+def write_metrics(objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> list[Json]:
+    """Metrics to optimise, then those with a safety threshold: each of them once, with one threshold."""
+    optimised = [{"metricId": one.metric, "goal": GOALS[one.goal]} for one in objectives]
+    names = {one.metric for one in objectives}
+    return optimised + [safety for one in constraints if one.metric not in names for safety in _write_safety(one)]
+
+
+def _write_safety(constraint: Constraint) -> list[Json]:
+    """The metric of a bound; nothing for two bounds, since a metric has one threshold."""
+    safeties = [
+        {"metricId": constraint.metric, "goal": goal, "safetyConfig": {"safetyThreshold": bound}}
+        for side, goal in _SAFE_SIDES.items()
+        if (bound := getattr(constraint, side)) is not None
+    ]
+    return safeties if len(safeties) == 1 else []
+
+
+def read_metrics(metrics: Sequence[Json]) -> Json:
+    """Our words for metrics. One with a safety threshold is a bound, no objective; symbols bound nothing yet."""
+    objectives = [
+        {"metric": one["metricId"], "goal": _GOALS_READ.get(one["goal"], "maximize")}
+        for one in metrics
+        if "safetyConfig" not in one
+    ]
+    bounds = [(one, number(one["safetyConfig"].get("safetyThreshold", 0))) for one in metrics if "safetyConfig" in one]
+    constraints = [
+        {"metric": one["metricId"], "at_most" if one["goal"] == "MINIMIZE" else "at_least": bound}
+        for one, bound in bounds
+        if bound is not None and not is_symbolic(one["goal"])
+    ]
+    return {"objectives": objectives, "constraints": constraints}
 
 
 # ---- early stopping -------------------------------------------------------------------------------------------------
@@ -331,7 +359,7 @@ def write_study(job: TuningJob, parameters: Sequence[Parameter]) -> Json:
     study, budget = job.study, job.budget
     return {
         "studySpec": {
-            "metrics": [write_metric(objective) for objective in study.objectives],
+            "metrics": write_metrics(study.objectives, study.constraints),
             "parameters": write_space(parameters),
             **given(
                 algorithm=ALGORITHMS.get(study.algorithm.kind),
@@ -347,11 +375,11 @@ def write_study(job: TuningJob, parameters: Sequence[Parameter]) -> Json:
 
 
 def read_study(request: Json) -> tuple[Json, Json]:
-    """Our words for the study, and for the budget. A metric with a safety threshold is a condition, no objective."""
+    """Our words for the study, and for the budget."""
     spec = request["studySpec"]
     study = {
         "parameters": read_space(spec["parameters"]),
-        "objectives": [read_metric(metric) for metric in spec["metrics"] if "safetyConfig" not in metric],
+        **read_metrics(spec["metrics"]),
         "algorithm": {"kind": _ALGORITHMS_READ.get(spec.get("algorithm", ""), "bayesian")},
         "early_stopping": _read_stopping(spec),
         "measurement": _MEASUREMENTS_READ.get(spec.get("measurementSelectionType", ""), "last"),
