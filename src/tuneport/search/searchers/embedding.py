@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +30,27 @@ class Embedding:
         self.groups: npt.NDArray[np.intp] = np.repeat(np.arange(len(widths)), widths)
         plain = [one.parameter.when is None and not isinstance(one.parameter, Categorical) for _, one in self._varying]
         self.scales: npt.NDArray[np.bool_] = np.repeat(np.array(plain, dtype=bool), widths)
+        ends = np.cumsum(widths, dtype=int).tolist()
+        parts = [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
+        moving = [(*one, part) for one, part in zip(self._varying, parts, strict=True) if one[1].count is None]
+        self._continuous: Sequence[tuple[int, Dimension, slice]] = moving
 
     def __call__(self, cube: Array) -> Array:
         """The features of points, shape (n, columns), from their snapped vectors, shape (n, d)."""
         columns = [_columns(dimension, cube[:, index]) for index, dimension in self._varying]
         return np.concatenate([np.empty((len(cube), 0)), *columns], axis=1)
+
+    def moved(self, features: Array, cube: Array) -> Array:
+        """Features of points of which the continuous parameters alone have changed, shape (n, columns).
+
+        Args:
+            features: what they were, shape (n, columns).
+            cube: the points as they are now, shape (n, d).
+        """
+        out = features.copy()
+        for index, dimension, part in self._continuous:
+            out[:, part] = _columns(dimension, cube[:, index])
+        return out
 
     def pull(self, cube: Array, gradient: Array) -> Array:
         """Gradients by features, shape (n, columns), as gradients by the coordinates of continuous parameters.
@@ -42,13 +59,11 @@ class Embedding:
             shape (n, d); 0 for all other parameters and for inactive ones.
         """
         out = np.zeros(cube.shape)
-        for group, (index, dimension) in enumerate(self._varying):
-            if dimension.count is None:
-                columns = gradient[:, self.groups == group]
-                angle = cube[:, index] - 0.5
-                plain = dimension.parameter.when is None
-                along = columns[:, 0] if plain else (columns * _arc(angle)[:, ::-1] * (1, -1)).sum(axis=1)
-                out[:, index] = np.where(np.isnan(angle), 0.0, along)
+        for index, dimension, part in self._continuous:
+            columns, angle = gradient[:, part], cube[:, index] - 0.5
+            plain = dimension.parameter.when is None
+            along = columns[:, 0] if plain else (columns * _arc(angle)[:, ::-1] * (1, -1)).sum(axis=1)
+            out[:, index] = np.where(np.isnan(angle), 0.0, along)
         return out
 
 

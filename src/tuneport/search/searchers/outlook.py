@@ -93,12 +93,12 @@ class Outlook:
 
         def descent(coordinates: Array) -> tuple[float, Array]:
             cube[moving] = coordinates
-            features = self.embedding(cube)
+            features = self.embedding.moved(before, cube)
             ways = [term.slopes(features) for term in self.terms]
             promise, slope = sum(value.sum() for value, _ in ways), np.sum([slope for _, slope in ways], axis=0)
             return -float(promise), -self.embedding.pull(cube, slope)[moving]
 
-        cube = cube.copy()
+        cube, before = cube.copy(), self.embedding(cube)
         bounds = [(0.0, 1.0)] * int(moving.sum())
         start = cube[moving]
         found = minimize(descent, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _ASCENT})
