@@ -206,9 +206,13 @@ def test_replicas_on_several_nodes_have_one_fate(
     on_ray: LocalClient, make_job: MakeJob, tmp_path: Path, script: str, kind: FailureKind, code: int | None
 ) -> None:
     """One fails, or the time is over: all are ended, on both nodes, and their places are free for the next trial."""
-    script = f'rank = int(os.environ["RANK"])\nopen(f"pid.{{os.getpid()}}", "w").close()\n{script}'
+    begin = """
+rank = int(os.environ["RANK"])
+open(f"pid.{os.getpid()}", "w").close()
+while sum(name.startswith("pid.") for name in os.listdir()) % 4: time.sleep(0.05)  # all of a trial are there
+"""
     trial = {"resources": Resources(replicas=4), "timeout": 8.0 if code is None else None}
-    name = on_ray.create(make_job(script, trial=trial, budget={"max_trials": 2}), tmp_path, "process", "test")
+    name = on_ray.create(make_job(begin + script, trial=trial, budget={"max_trials": 2}), tmp_path, "process", "test")
     on_ray.drive(name)
     for ended in on_ray.result(name).trials:
         assert ended.failure is not None
