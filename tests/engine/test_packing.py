@@ -110,12 +110,13 @@ def interrupted(client: LocalClient, name: str, driver: subprocess.Popen[bytes],
 def test_a_resumed_run_knows_what_trials_need(
     gpu: LocalClient, make_job: MakeJob, tmp_path: Path, start_driver: StartDriver
 ) -> None:
-    script = "take(200)\nprint('loss=1', flush=True)\ntime.sleep(4)"
-    name = gpu.create(auto(make_job, script, 5), tmp_path, "process", "test")
-    interrupted(gpu, name, start_driver(gpu, name), "started", 2)
+    go = tmp_path / "go"
+    script = f"take(200)\nprint('loss=1', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.05)"
+    name = gpu.create(auto(make_job, f"{script}\ntime.sleep(2)", 5), tmp_path, "process", "test")
+    interrupted(gpu, name, start_driver(gpu, name), "reported", 4)
     assert gpu._record(name).needed == 200 * MIB
-    running = list(gpu._record(name).running)
-    assert running
+    assert len(gpu._record(name).running) == 4
+    go.touch()
     gpu.drive(name)
     result = gpu.result(name)
     assert [trial.state for trial in result.trials] == [TrialState.SUCCEEDED] * 5, result
