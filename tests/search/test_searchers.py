@@ -121,6 +121,20 @@ def test_defaults_come_first_but_not_in_a_grid(algorithm):
         assert study.ask().parameters != first
 
 
+@pytest.mark.parametrize("algorithm", [Bayesian(), Random()], ids=lambda one: one.kind)
+def test_where_some_parameters_have_defaults_the_others_begin_in_the_middle(algorithm):
+    study = Study(spec([Float("x", 0, 1, default=0.9), Float("y", 1e-4, 1, scale="log")], algorithm), seed=1)
+    assert study.ask().parameters == {"x": 0.9, "y": pytest.approx(1e-2)}
+
+
+def test_a_model_begins_in_the_middle_of_the_space_and_draws_the_choices():
+    parameters = [Float("x", 1e-4, 1, scale="log"), Int("n", 1, 9), Categorical("c", ["a", "b"])]
+    first = [Study(spec(parameters, Bayesian()), seed=seed).ask().parameters for seed in range(10)]
+    assert {(round(point["x"], 9), point["n"]) for point in first} == {(1e-2, 5)}
+    assert {point["c"] for point in first} == {"a", "b"}
+    assert Study(spec(parameters, Random()), seed=0).ask().parameters["n"] != 5, "a baseline stays one"
+
+
 @by_kind
 def test_the_seed_decides(algorithm):
     twice = [run(Study(spec(BRANCHES, algorithm), seed=7), 10) for _ in range(2)]

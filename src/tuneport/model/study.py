@@ -106,7 +106,7 @@ class Bayesian(_Seeded):
 
     kind: Literal["bayesian"] = "bayesian"
     initial_trials: Annotated[Integer, Field(ge=1)] | None = None
-    """Trials that only explore before the model is asked; None: chosen from the number of parameters."""
+    """Trials that only explore before the model is asked; None: five."""
 
 
 class Tpe(_Seeded):

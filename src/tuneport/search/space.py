@@ -371,6 +371,11 @@ class Space:
         columns = [dimension.snap(cube[:, index]) for index, dimension in enumerate(self.dimensions)]
         return np.where(self.active(cube), np.stack(columns, axis=1), np.nan)
 
+    def centre(self, rng: np.random.Generator) -> Array:
+        """The middle of every scale, shape (d,); choices have none, and are drawn."""
+        unordered = [isinstance(one.parameter, Categorical) for one in self.dimensions]
+        return np.where(unordered, rng.random(len(self)), 0.5)
+
     def decode(self, vector: Array) -> dict[str, Scalar]:
         """The trial at a point of the cube.
 

@@ -56,7 +56,7 @@ def make_searcher(
     if searcher.adaptive and precedents:
         return PrecedentsFirst(searcher, space, precedents.best())
     has_defaults = any(dimension.parameter.default is not None for dimension in space.dimensions)
-    return DefaultsFirst(searcher, space, seed) if has_defaults else searcher
+    return DefaultsFirst(searcher, space, seed) if has_defaults or isinstance(algorithm, Bayesian) else searcher
 
 
 def _searcher(algorithm: Algorithm, space: Space, seed: int, precedents: Precedents, staged: bool) -> Searcher:

@@ -26,6 +26,8 @@ from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Array, Space
 
+_INITIAL = 5
+"""Trials before a model is asked, where nobody has said how many."""
 _SPREAD = 512
 """Candidates from all over the space."""
 _BEST = 5
@@ -87,7 +89,7 @@ class BayesianSearcher:
         self._novelty = Novelty(space)
         self._reader = EvidenceReader(space, seed)
         self._embedding = StagedEmbedding(space) if staged else Embedding(space)
-        self._initial = algorithm.initial_trials or min(max(len(space) + 1, 5), 15)
+        self._initial = algorithm.initial_trials or _INITIAL
         self._densities = TpeSearcher(Tpe(initial_trials=1), space, seed)
         self._learner = KernelLearner(self._embedding, self._initial, lambda *told: self._told(*told)[0])
         self._volumes = VolumeLearner(self._embedding, self._initial)
