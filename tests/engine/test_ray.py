@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,11 @@ import ray
 from tuneport.backends.local.client import LocalClient
 from tuneport.backends.local.launch import launch
 from tuneport.backends.local.settings import RaySettings
+from tuneport.engine import executors
 from tuneport.engine.executors import cluster
+from tuneport.engine.executors.protocols import Event, Exited
+from tuneport.engine.executors.ray import RayExecutor
+from tuneport.engine.launch import TrialContext
 from tuneport.errors import BackendError, JobError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import FailureKind, RunState, Trial, TrialState
@@ -77,6 +82,36 @@ os.remove({str(crowd)!r} + f"/{{mine}}.{{os.getpid()}}")
     assert {trial.metrics["device"] for trial in trials} == {0.0, 1.0}
     assert max(trial.metrics["loss"] for trial in trials) <= 2.0
     client.close()
+
+
+def test_a_cluster_that_others_fill_is_waited_for(
+    ray_cluster: Any, make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One trial waits, and no second one, which is said; it begins as soon as there is room."""
+    monkeypatch.setattr(executors.ray, "PATIENCE", 0.5)
+    monkeypatch.setattr(executors.ray, "LONG", 1.0)
+    notes: list[str] = []
+    executor = RayExecutor(launch, "crowded", Resources(), address=ray_cluster.address, note=notes.append)
+    others = ray.util.placement_group([{"CPU": 2}] * 2)
+    ray.get(others.ready())
+    assert executor.lease() is not None
+    assert ray.util.list_named_actors() == [], "a slot is made for a trial, not for the right to one"
+    executor.handle()
+    folder = tmp_path / "run" / "trials" / "1"
+    folder.mkdir(parents=True)
+    job = make_job("print(f'loss={x}')")
+    executor.start(
+        TrialContext(job, "crowded", 1, 1, {"x": 0.5}, str(folder), str(tmp_path), sys.executable), timeout=9
+    )
+    wait_for(lambda: bool(notes or executor.wait(0.1)))
+    assert ["wait for room" in note for note in notes] == [True]
+    assert executor.lease() is None
+    ray.util.remove_placement_group(others)
+    events: list[Event] = []
+    wait_for(lambda: bool(events.extend(executor.wait(0.1)) or any(isinstance(one, Exited) for one in events)))
+    assert [one.failure for one in events if isinstance(one, Exited)] == [None]
+    assert executor.lease() is not None
+    executor.close()
 
 
 LEDGER = """

@@ -20,11 +20,14 @@ from tuneport.engine.executors.process import LOST
 from tuneport.engine.executors.protocols import Event, Exited
 from tuneport.engine.executors.slot import CALLS, Slot, SlotActor, key
 from tuneport.engine.launch import LaunchContract, TrialContext
-from tuneport.errors import BackendError
 from tuneport.model.trial_spec import Resources
 
 PATIENCE = 5.0
 """Seconds after which a slot that has not answered is taken to wait for room on the cluster."""
+LONG = 60.0
+"""Seconds after which that is worth a note."""
+ADOPTION = 30.0
+"""Seconds in which a slot must say whether it has a trial: one that waits for room has not begun it."""
 
 
 class RayExecutor:
@@ -67,26 +70,20 @@ class RayExecutor:
         self._slots: dict[str, Slot] = {}
         self._cleared = False
         self._next: Slot | None = None
+        self._noted = False
 
     # As a pool --------------------------------------------------------------------------------------------------
 
     def lease(self) -> Lease | None:
         """The right to a slot; None while the cluster has no room for another."""
         self._clear()
-        if self._next is None:
-            free = next((slot for slot in self._slots.values() if slot.context is None), None)
-            if free is None and len(self._slots) < places(self._ray.nodes(), self._resources):
-                free = self._slot(f"{self._run}/{uuid.uuid4().hex}")
-            self._next = free
-        return None if self._next is None else Lease()
+        return Lease() if self._idle() or self._has_room() else None
 
     def retake(self, lease: Lease) -> None:
         """Slots know themselves what runs in them."""
 
     def release(self, lease: Lease) -> None:
-        """Likewise, what has ended; a slot that was leased for nothing is as free as the others."""
-        del lease
-        self._next = None
+        """Likewise, what has ended."""
 
     def learn(self, peak: int) -> None:
         """Likewise, what a trial needs."""
@@ -100,19 +97,20 @@ class RayExecutor:
 
     def handle(self) -> dict[str, Any]:
         """The slot that the next trial goes to; see Executor."""
-        return {"slot": self._chosen().name}
+        self._next = next(iter(self._idle()), None) or self._slot(f"{self._run}/{uuid.uuid4().hex}")
+        return {"slot": self._next.name}
 
     def start(self, context: TrialContext, *, timeout: float | None) -> None:
-        """Start a trial in the slot of the last lease; see Executor."""
-        slot, self._next = self._chosen(), None
-        slot.begin(context, timeout)
+        """Start a trial in the slot that `handle` named; see Executor."""
+        assert self._next is not None  # noqa: S101 - tells the type checker what the protocol means
+        self._next.begin(context, timeout)
 
     def adopt(self, context: TrialContext, handle: dict[str, Any], *, timeout: float | None) -> bool:
         """Take over a trial whose slot is still there; see Executor."""
         del timeout  # its slot has it
         try:
             actor = self._ray.get_actor(handle["slot"], namespace=NAMESPACE)
-            if not self._ray.get(actor.has.remote(key(context))):
+            if not self._ray.get(actor.has.remote(key(context)), timeout=ADOPTION):
                 return False
         except (ValueError, self._ray.exceptions.RayError):
             return False
@@ -140,7 +138,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """End the slots in which nothing runs; see Executor."""
-        for slot in [slot for slot in self._slots.values() if slot.context is None]:
+        for slot in self._idle():
             self._end(slot.name)
         self._ray.shutdown()
 
@@ -166,17 +164,23 @@ class RayExecutor:
 
     def _make_room(self) -> None:
         """End a slot that is free for each that waits for a place, such as after a node was lost."""
-        late = time.monotonic() - PATIENCE
-        waiting = [slot for slot in self._slots.values() if slot.waits and slot.began < late]
-        free = [slot for slot in self._slots.values() if slot.context is None]
-        for slot in free[: len(waiting)]:
+        for _, slot in zip(self._waiting(PATIENCE), self._idle(), strict=False):
             self._end(slot.name)
+        if not self._noted and self._waiting(LONG):
+            self._noted = True
+            self._note("trials wait for room on the Ray cluster: others hold what they need (ray status says what)")
 
-    def _chosen(self) -> Slot:
-        if self._next is None and self.lease() is None:
-            raise BackendError("the Ray cluster has no room for a trial", backend=NAME)
-        assert self._next is not None  # noqa: S101 - tells the type checker what a lease means
-        return self._next
+    def _waiting(self, seconds: float) -> list[Slot]:
+        """Those that have waited so long for a place to begin a trial in."""
+        late = time.monotonic() - seconds
+        return [slot for slot in self._slots.values() if slot.waits and slot.began < late]
+
+    def _idle(self) -> list[Slot]:
+        return [slot for slot in self._slots.values() if slot.context is None]
+
+    def _has_room(self) -> bool:
+        """Whether the cluster may have a place for one more slot: not if others hold so much that one waits already."""
+        return not self._waiting(PATIENCE) and len(self._slots) < places(self._ray.nodes(), self._resources)
 
     def _slot(self, name: str) -> Slot:
         actor = self._ray.remote(SlotActor).options(

@@ -29,6 +29,8 @@ ABANDONED = 600.0
 """Seconds without a question after which a slot that runs nothing ends: its runner was killed, and none came since."""
 LINGER = 0.02
 """Seconds for which news wait for more of it: a report, and the end of a trial that has reported, are one answer."""
+GATHERING = 120.0
+"""Seconds in which the other places of a trial must say where they are; Ray has reserved them."""
 CALLS = 4
 """Calls that a slot answers at once: one waits for news, while others ask it to stop."""
 
@@ -239,7 +241,8 @@ class Team:
     def start(self, context: TrialContext, timeout: float | None, first: Whereabouts) -> TrialContext:
         """Start the shares of the other nodes. Returns the share of ours."""
         self._cause = self._end = None
-        places = [first, *self._ray.get([one.actor.whereabouts.remote() for one in self._members])]
+        asked = [one.actor.whereabouts.remote() for one in self._members]
+        places = [first, *self._ray.get(asked, timeout=GATHERING)]
         nodes = list(dict.fromkeys(place.node for place in places))
         order = sorted(range(len(places)), key=lambda index: nodes.index(places[index].node))
         peers = tuple(Peer(nodes.index(one.node), one.host, one.port) for one in (places[index] for index in order))
