@@ -28,6 +28,8 @@ LONG = 60.0
 """Seconds after which that is worth a note."""
 ADOPTION = 30.0
 """Seconds in which a slot must say whether it has a trial: one that waits for room has not begun it."""
+ABANDONED = 600.0
+"""Seconds without a question after which a slot that runs nothing ends: its runner was killed, and none came since."""
 
 
 class RayExecutor:
@@ -192,7 +194,7 @@ class RayExecutor:
             scheduling_strategy=self._reserved(name),
             **needs(self._resources),
         )
-        slot = self._slots[name] = Slot(name, actor.remote(self._contract, self._grace))
+        slot = self._slots[name] = Slot(name, actor.remote(self._contract, self._grace, ABANDONED))
         return slot
 
     def _reserved(self, name: str) -> Any:

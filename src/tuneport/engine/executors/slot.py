@@ -25,8 +25,6 @@ FIRST_POLL = 1.0
 """Seconds for which the order to start a trial does."""
 SLICE = 0.1
 """Seconds after which a slot looks whether its trial is to be stopped."""
-ABANDONED = 600.0
-"""Seconds without a question after which a slot that runs nothing ends: its runner was killed, and none came since."""
 LINGER = 0.02
 """Seconds for which news wait for more of it: a report, and the end of a trial that has reported, are one answer."""
 GATHERING = 120.0
@@ -87,9 +85,15 @@ class Slot:
 
 
 class SlotActor:
-    """Runs one trial after another on a node of the cluster; of a trial with several nodes, it may have the first."""
+    """Runs one trial after another on a node of the cluster; of a trial with several nodes, it may have the first.
 
-    def __init__(self, contract: LaunchContract, grace: float) -> None:
+    Args:
+        contract: describes a trial's process.
+        grace: seconds between SIGTERM and SIGKILL.
+        abandoned: seconds without a question after which it ends if it runs nothing; None: it ends with its owner.
+    """
+
+    def __init__(self, contract: LaunchContract, grace: float, abandoned: float | None = None) -> None:
         self._notes: list[str] = []
         self._contract, self._grace = contract, grace
         self._executor = ProcessExecutor(contract, grace=grace, mortal=True, note=self._notes.append)
@@ -102,7 +106,8 @@ class SlotActor:
         self._running = False
         self._asked = time.monotonic()
         self._team: Team | None = None
-        threading.Thread(target=self._leave_if_abandoned, daemon=True).start()
+        if abandoned is not None:
+            threading.Thread(target=self._leave_if_abandoned, args=(abandoned,), daemon=True).start()
 
     def start(self, context: TrialContext, timeout: float | None) -> News:
         """Start a trial; the one before has ended. Returns what happens at once."""
@@ -191,9 +196,9 @@ class SlotActor:
             )
         return replace(context, gpus=gpus, python=python, base=base, folder=str(folder))
 
-    def _leave_if_abandoned(self) -> None:
-        while self._running or time.monotonic() - self._asked < ABANDONED:
-            time.sleep(10)
+    def _leave_if_abandoned(self, abandoned: float) -> None:
+        while self._running or time.monotonic() - self._asked < abandoned:
+            time.sleep(min(10, abandoned / 4))
         self._leave()
 
     def _leave(self) -> None:
