@@ -10,14 +10,19 @@ from scipy.stats import norm
 
 from tuneport.errors import JobError
 from tuneport.model.parameters import Float
+from tuneport.model.results import TrialState
 from tuneport.model.study import Anneal, Bayesian, CmaEs, Constraint, StudySpec, Tpe, minimize
+from tuneport.search.protocols import Observation
+from tuneport.search.searchers.bayesian import BayesianSearcher
 from tuneport.search.searchers.evidence import Evidence
 from tuneport.search.searchers.feasibility import Chance, scaled_excess
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel
+from tuneport.search.space import Space
 from tuneport.search.study import Study
 
 SQUARE = [Float("x", 0, 1), Float("y", 0, 1)]
 SAFE = Constraint("heat", at_most=0.5)
+DONE = TrialState.SUCCEEDED
 searchers = pytest.mark.parametrize(
     "algorithm", [Bayesian(), Tpe(), Anneal(), CmaEs()], ids=lambda algorithm: algorithm.kind
 )
@@ -41,6 +46,36 @@ def test_the_edge_of_what_is_allowed_is_found(algorithm):
     assert study.best.metrics["heat"] <= 0.5
     assert study.best.metrics["loss"] < (0.502 if isinstance(algorithm, Bayesian) else 0.65)
     assert study.pareto == (study.best,)
+
+
+@searchers
+@pytest.mark.parametrize("failed", [{1}, {2, 3}, {1, 4, 9}], ids=str)
+def test_trials_without_a_result_do_no_harm(algorithm, failed):
+    study = Study(
+        StudySpec(parameters=SQUARE, objectives=[minimize("loss")], constraints=[SAFE], algorithm=algorithm), seed=0
+    )
+    for number in range(1, 15):
+        trial = study.ask()
+        study.tell(trial, {"loss": math.nan if number in failed else trial.parameters["x"], "heat": 0.1})
+    assert study.best.metrics["loss"] < 0.5
+
+
+def test_a_plateau_outside_of_what_is_allowed_is_no_tie():
+    """Only trials that count make the model ask for more of an improvement."""
+
+    def margin(*rows):
+        """By how much more an improvement must improve, after trials with a loss and an excess."""
+        places = enumerate(rows, start=1)
+        seen = [Observation(n, {"x": n / 20, "y": n / 20}, (loss,), DONE, (excess,)) for n, (loss, excess) in places]
+        searcher = BayesianSearcher(Bayesian(), Space(SQUARE), 0)
+        evidence = searcher._reader.read(seen, 20)
+        features = searcher._embedding(evidence.cube)
+        (gain,) = searcher._improvement(evidence, seen, features, features[:0], None)
+        return float(gain.model.mean(features[evidence.legal]).min()) - gain.best
+
+    allowed = [(1.0, -1.0), (2.0, -1.0), (3.0, -1.0)]
+    assert margin(*[(0.0, 1.0)] * 6, *allowed) == pytest.approx(0, abs=1e-9)
+    assert margin((0.0, 1.0), *[(1.0, -1.0)] * 2, *allowed) == pytest.approx(0.2), "two more than one share the best"
 
 
 def test_where_nothing_is_allowed_the_way_out_is_sought():

@@ -11,9 +11,13 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from tuneport.model.parameters import Categorical, Float, Int
+from tuneport.model.results import TrialState
 from tuneport.model.study import Bayesian, Constraint, StudySpec, maximize, minimize
 from tuneport.search.pareto import coarsened, hypervolume, nondominated, undominated
+from tuneport.search.protocols import Observation
+from tuneport.search.searchers.bayesian import BayesianSearcher
 from tuneport.search.searchers.embedding import Embedding
+from tuneport.search.searchers.evidence import EvidenceReader
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel
 from tuneport.search.searchers.hypervolume import VolumeImprovement, VolumeLearner, log_expected_length
 from tuneport.search.space import Space
@@ -284,3 +288,23 @@ def test_the_whole_front_is_found_under_a_bound():
     x = np.linspace(0.3, 1, 200)
     best = hypervolume(np.stack([x, (1 - x) ** 2], axis=1), np.array([1.5, 1.5]))
     assert hypervolume(front, np.array([1.5, 1.5])) > 0.93 * best
+
+
+def test_beyond_four_objectives_losses_are_modelled_and_not_places(monkeypatch):
+    told = []
+    monkeypatch.setattr(BayesianSearcher, "_told", lambda _, features, losses: told.append(losses) or (losses, 0.0))
+    job = StudySpec(parameters=[Float("x", 0, 1)], objectives=[minimize(f"f{i}") for i in range(5)], algorithm=EAGER)
+    study = Study(job, seed=0)
+    for _ in range(6):
+        trial = study.ask()
+        study.tell(trial, {f"f{i}": (trial.parameters["x"] - i / 4) ** 2 for i in range(5)})
+    study.propose()
+    assert told
+    assert any(losses % 1 != 0 for losses in told[-1])
+
+
+def test_a_loss_of_minus_infinity_is_no_merit():
+    rows = [(3.0, -math.inf), (1.0, 0.0), (2.0, 1.0)]
+    seen = [Observation(n, {"x": n / 4}, row, TrialState.SUCCEEDED) for n, row in enumerate(rows, start=1)]
+    evidence = EvidenceReader(Space([Float("x", 0, 1)]), 0).read(seen, 4, by_front=True)
+    assert evidence.ranked()[0] == pytest.approx([0.5])

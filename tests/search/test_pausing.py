@@ -205,6 +205,14 @@ def test_what_fails_is_replaced_and_is_nobodys_parent():
     assert Counter(trial.state for trial in ran.study.trials)[TrialState.SUCCEEDED] == 8
 
 
+def test_what_failed_is_replaced_as_soon_as_anybody_has_a_result():
+    """In the first generation nobody has, so the place that one left is filled after the second."""
+    ran = population(
+        failing=lambda trial, step: trial == 2, loss=lambda way: math.nan if len(way) < 4 else way[-1]["x"]
+    )
+    assert [gone for gone, _, _ in ran.replaced].count(None) == 1
+
+
 def test_a_population_of_which_all_fail_comes_to_an_end():
     ran = population(failing=lambda *_: True)
     assert len(ran.study.trials) == 8
@@ -395,11 +403,52 @@ def test_a_paused_trial_shows_what_it_has_come_to():
         study.resume(trial)
 
 
-def test_only_members_of_a_population_have_heirs():
+@pytest.mark.parametrize("parameters", [None, {"x": 0.5}])
+def test_only_members_of_a_population_have_heirs(parameters):
     study = Study(spec(X), seed=1)
     study.ask()
     with pytest.raises(SearchError, match="have no parents"):
-        study.ask(parent=1)
+        study.ask(parameters, parent=1)
+
+
+def test_who_goes_on_by_hand_is_not_replaced():
+    rule = make_scheduler(spec(X, Pbt(population=2, quantile=0.5)))
+    for trial in (1, 2):
+        rule.asked(trial, None)
+    for trial in (1, 2):
+        rest(rule, trial, trial)
+    assert rule.due() == Replace(2, 1)
+    rule.resumed(2)
+    assert rule.due() == Resume(1)
+
+
+def test_a_trial_that_lost_and_was_cut_off_is_still_to_stop():
+    study = Study(spec(X, early_stopping=Asha(reduction_factor=4)), seed=1)
+    for loss in (1.0, 2.0):
+        decision = study.report(study.ask(), {"loss": loss}, step=1)
+    assert decision is Decision.STOP
+    study.resume(2)
+    assert study.report(2, {"loss": 0.0}, step=2) is Decision.STOP
+    study.apply(Restarted(2))
+    assert study.report(2, {"loss": 0.0}, step=1) is GO
+
+
+def test_a_trial_that_begins_anew_is_judged_anew():
+    """What the lost attempt left is not in the way: neither of the trial itself nor of others."""
+    rule = promotion(reduction_factor=2)
+    rest(rule, 1, 5)
+    assert rule.report(2, 1, 1) is GO
+    assert rule.report(2, 2, 0) is PAUSE
+    rule.restarted(2)
+    assert rule.report(2, 1, 1) is GO, "it was let past this rung"
+    rest(rule, 3, 4, step=2)
+    assert rule.due() is None, "of one at the second rung, none is among the best half"
+    members = make_scheduler(spec(X, Pbt(population=2, interval=5)))
+    members.asked(1, None)
+    assert members.report(1, 5, 1) is PAUSE
+    members.restarted(1)
+    assert members.report(1, 1, 9) is GO
+    assert members.report(1, 5, 1) is PAUSE
 
 
 # ---- jobs that make no sense ----------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ class Progress:
     step: int = 0
     """How far it is: the step that it last said, or else the number of its reports."""
     decision: Decision = Decision.CONTINUE
-    """The scheduler's last word; only a new attempt takes STOP back."""
+    """The scheduler's last word; only an attempt that begins anew takes STOP back."""
     observed: Observation | None = None
     """What searchers know of it, as of its end or its latest pause."""
     _trial: Trial | None = None
@@ -55,7 +55,8 @@ class Progress:
     def resume(self) -> None:
         """Another attempt goes on where this one stood."""
         self.kept = len(self.measurements)
-        self.decision = Decision.CONTINUE
+        if self.decision is Decision.PAUSE:
+            self.decision = Decision.CONTINUE
         self.state = TrialState.RUNNING
 
     def trial(self) -> Trial:

@@ -50,14 +50,14 @@ Due: TypeAlias = Resume | Replace
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """An ended trial, as a searcher sees it.
+    """A trial that has ended, or has paused at least once, as a searcher sees it: with what it had then.
 
     Attributes:
         number: the trial's id, counting from 1.
         parameters: name to typed value; active parameters only.
         losses: one number per objective, negated where the goal is to maximise, so that smaller is always better;
             None if the trial failed, was infeasible or gave no finite primary metric.
-        state: how it ended.
+        state: how it ended, or that it paused.
         excess: by how much it breaks each constraint, at most 0 where it keeps it; infinite where it does not say.
         rungs: steps and the primary losses there, where early stopping compares trials at certain steps; ascending.
     """
@@ -92,8 +92,9 @@ class Searcher(Protocol):
 
         Args:
             number: its id, counting from 1; the source of all randomness together with the seed.
-            finished: ended trials in the order of their ids, whatever the order in which they ended.
-            pending: parameters of trials that run now, in the order of their ids.
+            finished: trials that have ended, or have paused at least once, in the order of their ids, whoever was
+                first; what is said of one that paused changes as it goes on.
+            pending: parameters of the other trials, which run now, in the order of their ids.
 
         Raises:
             SpaceExhaustedError: the space is finite and has been suggested completely.
@@ -133,7 +134,8 @@ class Scheduler(Protocol):
 
         Args:
             trial: the trial's id.
-            step: its own step if it says one, else the count of its reports so far, from 1.
+            step: its own step if it says one, else the count of its reports so far, from 1, after the step at which its
+                parent stood.
             loss: the primary metric, negated if it is maximised; may be NaN.
         """
         ...

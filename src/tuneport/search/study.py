@@ -100,7 +100,10 @@ class Study:
         on_event: Callable[[Event], object] | None = None,
         history: Sequence[Trial] = (),
     ) -> Self:
-        """The study to which the recorded `events` led. `on_event` gets only what happens from now on."""
+        """The study to which the recorded `events` led, given all else that it was made with.
+
+        `on_event` gets only what happens from now on.
+        """
         study = cls(spec, seed=seed, budget=budget, on_event=on_event, history=history)
         for event in events:
             study.apply(event)
@@ -176,11 +179,8 @@ class Study:
             waiting = [self._running[one] for one in sorted(self._running)]
             pending = [one.parameters for one in waiting if one.observed is None]
             return self._searcher.suggest(number, self._finished, pending)
-        algorithm = self.search.algorithm
-        if not isinstance(algorithm, Pbt):
-            raise SearchError(f"trials of {algorithm.kind} have no parents; those of pbt have")
         rng = np.random.default_rng([self.seed, number])
-        return perturbed(self.space, self._known(parent).parameters, algorithm.resample, rng)
+        return perturbed(self.space, self._known(parent).parameters, self._breeding().resample, rng)
 
     def ask(
         self,
@@ -204,6 +204,8 @@ class Study:
         number = self._last_id + 1 if id is None else id
         if number < 1 or number in self._trials:
             raise SearchError(f"trial {number} cannot be asked for: ids are above 0 and used once")
+        if parent is not None:
+            self._breeding()
         point = self.propose(parent) if parameters is None else self.space.legal(parameters)
         self._record(Asked(number, point, None if parent is None else self._known(parent).id))
         return self.trial(number)
@@ -295,7 +297,7 @@ class Study:
         return self.trial(progress.id)
 
     def decision(self, trial: Trial | int) -> Decision:
-        """What the scheduler has said to a trial's reports so far; only a new attempt takes STOP back.
+        """What the scheduler has said to a trial's reports so far; only an attempt that begins anew takes STOP back.
 
         Raises:
             UnknownTrialError: the trial was never asked for.
@@ -440,6 +442,12 @@ class Study:
         losses = [(step, self._sign * value) for step, value in values if value is not None]
         reports = [(count if step is None else step, loss) for count, (step, loss) in enumerate(losses, 1)]
         return rung_losses(reports, self._stages, best=self.spec.measurement == "best")
+
+    def _breeding(self) -> Pbt:
+        algorithm = self.search.algorithm
+        if not isinstance(algorithm, Pbt):
+            raise SearchError(f"trials of {algorithm.kind} have no parents; those of pbt have")
+        return algorithm
 
     def _known(self, trial: Trial | int) -> Progress:
         number = trial.id if isinstance(trial, Trial) else trial

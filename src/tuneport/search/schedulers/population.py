@@ -35,7 +35,7 @@ class PopulationScheduler(Scheduler):
     All members are compared by what they had after as many steps, whoever was faster, and checkpoints are copied while
     nobody writes to them. A member that has failed is replaced as well; one that ended by itself, or was stopped,
     leaves. A member that is as good as those that would take its place stays. When the budget has no trials left for
-    heirs, nobody pauses.
+    heirs, nobody pauses. A population of which all have failed is not begun anew.
 
     Args:
         rule: the size of the population, the interval and the quantile.
@@ -81,7 +81,12 @@ class PopulationScheduler(Scheduler):
     def resumed(self, trial: int) -> None:
         """A member goes on; see `Scheduler.resumed`."""
         self._members[trial].rests = False
-        self._plan = deque(one for one in self._plan if one != Resume(trial))
+        self._plan = deque(one for one in self._plan if one.trial != trial)
+
+    def restarted(self, trial: int) -> None:
+        """The new attempt comes to the end of the generation once more; see `Scheduler.restarted`."""
+        member = self._members[trial]
+        member.generations = min(member.generations, self._generation)
 
     def ended(self, trial: int, state: TrialState) -> None:
         """A member has left, or has failed; see `Scheduler.ended`."""
@@ -115,7 +120,8 @@ class PopulationScheduler(Scheduler):
         self._plan.extend(replaced)
         self._plan.extend(Resume(trial) for trial in sorted(self._members) if trial not in gone)
         self._heirs -= len(replaced)
-        self._failed = 0
+        if parents:
+            self._failed = 0
         self._generation += 1
 
     def _replaced(self, places: Sequence[int | None], parents: Sequence[int]) -> list[Replace]:

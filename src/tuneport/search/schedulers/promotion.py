@@ -59,6 +59,16 @@ class PromotionScheduler(Scheduler):
         self._resting.discard(trial)
         self._passed[trial] = self._reached.get(trial, 0)
 
+    def restarted(self, trial: int) -> None:
+        """What the old attempt left at rungs that it was not let past is forgotten; see `Scheduler.restarted`."""
+        passed = self._passed.get(trial, 0)
+        for rung in [one for one in self._rungs if one > passed]:
+            self._rungs[rung] = [one for one in self._rungs[rung] if one[1] != trial]
+        if passed:
+            self._reached[trial] = passed
+        else:
+            self._reached.pop(trial, None)
+
     def ended(self, trial: int, state: TrialState) -> None:
         """What the trial left at the rungs stays; see `Scheduler.ended`."""
         del state

@@ -105,7 +105,8 @@ class BayesianSearcher:
         """The most promising new point; see `Searcher.suggest`."""
         seen = self._novelty.seen(finished, pending)
         rng = np.random.default_rng([self._seed, number])
-        evidence = self._reader.read(finished, number, by_front=True).credible()
+        by_front = self._reader.table(finished).shape[1] <= MOST_OBJECTIVES  # beyond, the losses are what is modelled
+        evidence = self._reader.read(finished, number, by_front=by_front).credible()
         since_best = evidence.penalised().since_best()
         draws: Iterable[Array]
         if number <= self._initial or evidence.usable < 2:
@@ -169,14 +170,15 @@ class BayesianSearcher:
         if doubt is not None:
             kernel = kernel.doubted(self._learner.prior, doubt)
         values, share = self._told(measured, losses)
-        chosen = representative(values)
+        chosen = representative(losses)
         process = expecting(kernel, measured[chosen], values[chosen], waiting)
         model = StackedProcess(process, self._past, share) if self._past else process
-        ties = np.count_nonzero(losses == losses.min()) - 1
         everything = len(losses) == np.isfinite(evidence.losses).sum() and not evidence.excess.shape[1]
         kept = np.concatenate([measured[chosen], waiting]) if everything else features[evidence.legal]
         if not len(kept):
             return []
+        legal = evidence.losses[evidence.legal]
+        ties = np.count_nonzero(legal == legal.min()) - 1
         return [Improvement(model, float(model.mean(kept).min()) - min(_PER_TIE * ties, _MOST))]
 
     def _measured(self, evidence: Evidence, finished: Sequence[Observation], features: Array) -> tuple[Array, Array]:

@@ -20,6 +20,7 @@ class Embedding:
     "inactive", so that it is equally far from all values (after Swersky et al. 2013) and no value had to be made up.
 
     Attributes:
+        parameters: how many vary.
         groups: for each column, the index of its parameter among those that vary; shape (columns,).
         scales: for each column, whether it is a place on a scale, from 0 to 1; shape (columns,).
     """
@@ -27,6 +28,7 @@ class Embedding:
     def __init__(self, space: Space) -> None:
         self._varying = [(index, one) for index, one in enumerate(space.dimensions) if one.count != 1]
         widths = [_columns(dimension, np.zeros(1)).shape[1] for _, dimension in self._varying]
+        self.parameters = len(widths)
         self.groups: npt.NDArray[np.intp] = np.repeat(np.arange(len(widths)), widths)
         plain = [one.parameter.when is None and not isinstance(one.parameter, Categorical) for _, one in self._varying]
         self.scales: npt.NDArray[np.bool_] = np.repeat(np.array(plain, dtype=bool), widths)

@@ -104,8 +104,7 @@ class EvidenceReader:
         cube = np.array(self._points.follow(finished), dtype=float).reshape(-1, self._width)
         losses = self.table(finished)
         objectives = losses.shape[1]
-        excess = self._excess.follow(finished)
-        bounds = np.array(excess, dtype=float).reshape(len(excess), len(excess[0]) if excess else 0)
+        bounds = _completed_rows(self._excess.follow(finished), 0)
         if objectives == 1:
             return Evidence(cube, np.where(np.isfinite(losses[:, 0]), losses[:, 0], math.nan), bounds)
         rng = np.random.default_rng([self._seed, number, objectives])
@@ -114,10 +113,13 @@ class EvidenceReader:
 
     def table(self, finished: Sequence[Observation]) -> Array:
         """The losses of every objective, shape (n, objectives); not finite where nothing is known."""
-        rows = self._losses.follow(finished)
-        objectives = max((len(row) for row in rows if row is not None), default=1)
-        table = np.array([(math.nan,) * objectives if row is None else row for row in rows], dtype=float)
-        return table.reshape(-1, objectives)
+        return _completed_rows(self._losses.follow(finished), 1)
+
+
+def _completed_rows(rows: Sequence[tuple[float, ...] | None], width: int) -> Array:
+    """Rows of equal lengths, `width` if there are none, with NaN for those that are missing."""
+    width = max((len(row) for row in rows if row), default=width)
+    return np.array([row or (math.nan,) * width for row in rows], dtype=float).reshape(len(rows), width)
 
 
 def scalarised(losses: Array, weights: Array) -> Array:
@@ -144,7 +146,7 @@ def scalarised(losses: Array, weights: Array) -> Array:
 
 def _by_front(losses: Array, scalars: Array) -> Array:
     """Places by front first, then by scalarised loss; NaN stays where there is no result."""
-    front = fronts(np.nan_to_num(losses, nan=math.inf), _FRONTED)
+    front = fronts(np.where(np.isfinite(losses), losses, math.inf), _FRONTED)
     places = np.empty(len(losses))
     places[np.lexsort((scalars, front))] = np.arange(len(losses))
     return np.where(np.isnan(scalars), math.nan, places)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuneport.search.searchers.embedding import Embedding
-from tuneport.search.searchers.gaussian_process import GaussianProcess
+from tuneport.search.searchers.gaussian_process import GaussianProcess, Prior
 from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.space import Array
 
@@ -71,8 +71,8 @@ class ChanceLearner:
         if usable.all():
             return []
         chosen = representative(usable.astype(float))
-        learner = KernelLearner(self._embedding, 1, _as_they_are, level=0.0)  # success is what is to be expected
-        kernel = learner.prior.kernel(_FAILURE_NOISE, self._embedding.groups)
+        prior = Prior.of(self._embedding.parameters)  # of level 0: success is what is to be expected
+        kernel = prior.kernel(_FAILURE_NOISE, self._embedding.groups)
         model = GaussianProcess(kernel, features[chosen], np.where(usable[chosen], 0.0, 1.0))
         return [Chance(model, 0.5, _FAILURE_NOISE)]
 
@@ -84,7 +84,7 @@ class ChanceLearner:
             excess: by how much each was broken, shape (n, constraints).
         """
         while len(self._bounds) < excess.shape[1]:
-            learner = KernelLearner(self._embedding, self._first, lambda _, told: scaled_excess(told), level=0.0)
+            learner = KernelLearner(self._embedding, self._first, _scaled, rank=np.abs, level=0.0)
             self._bounds.append(learner)
         return [self._bound(learner, features, column) for learner, column in zip(self._bounds, excess.T, strict=False)]
 
@@ -103,6 +103,6 @@ def scaled_excess(excess: Array) -> Array:
         return np.asarray(_FAR * np.tanh(excess / max(unit, np.finfo(float).tiny) / _FAR))
 
 
-def _as_they_are(features: Array, values: Array) -> Array:
+def _scaled(features: Array, excess: Array) -> Array:
     del features
-    return values
+    return scaled_excess(excess)

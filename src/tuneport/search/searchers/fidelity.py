@@ -19,8 +19,8 @@ class StagedEmbedding(Embedding):
 
     def __init__(self, space: Space) -> None:
         super().__init__(space)
-        plain = self.groups
-        self.groups = np.append(plain, plain.max() + 1 if len(plain) else 0)
+        self.groups = np.append(self.groups, self.parameters)
+        self.parameters += 1
         self.scales = np.append(self.scales, False)
 
     def __call__(self, cube: Array) -> Array:

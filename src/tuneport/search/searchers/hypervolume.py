@@ -20,7 +20,7 @@ from tuneport.search.searchers.evidence import completed
 from tuneport.search.searchers.gaussian_process import GaussianProcess, expecting
 from tuneport.search.searchers.improvement import log_gain
 from tuneport.search.searchers.learning import KernelLearner, representative
-from tuneport.search.searchers.warping import warped
+from tuneport.search.searchers.warping import sensible, warped
 from tuneport.search.space import Array
 
 MOST_OBJECTIVES = 4
@@ -131,14 +131,15 @@ class VolumeLearner:
 
         Args:
             features: of trials that have a result, shape (n, columns).
-            losses: shape (n, objectives), of at most `MOST_OBJECTIVES`; one that is missing counts as the worst.
+            losses: shape (n, objectives), of at most `MOST_OBJECTIVES`; one that is missing or absurd counts as the
+                worst.
             legal: which trials keep all constraints, shape (n,).
             waiting: features of running trials, shape (running, columns); what is expected of them is on the front.
             doubt: share to which the kernels' lengths shrink, or None.
         """
         if not legal.any():
             return []
-        known = np.stack([completed(column) for column in losses.T], axis=1)
+        known = np.stack([completed(sensible(column)) for column in losses.T], axis=1)
         models, worst = [], []
         for learner, column in zip(self._learners, known.T, strict=False):
             kernel, values = learner.kernel(features, column), warped(column)

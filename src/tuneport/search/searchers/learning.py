@@ -41,18 +41,26 @@ class KernelLearner:
         embedding: says which features belong to which parameter.
         first: least length of a beginning that is fitted thoroughly.
         values: what the kernel is to explain, from features and losses.
+        rank: what tells most has the least of; by it a long history is thinned out.
         level: variance of the level around which they vary. It is unknown as a rule: the mean of what a search has seen
             is better than that of the space, the more so the longer it has searched.
     """
 
     def __init__(
-        self, embedding: Embedding, first: int, values: Callable[[Array, Array], Array], *, level: float = _UNKNOWN
+        self,
+        embedding: Embedding,
+        first: int,
+        values: Callable[[Array, Array], Array],
+        *,
+        rank: Callable[[Array], Array] = np.asarray,
+        level: float = _UNKNOWN,
     ) -> None:
         self._groups = embedding.groups
         self._scales = np.flatnonzero(embedding.scales)
         self._first = first
         self._values = values
-        self.prior = Prior.of(int(self._groups.max()) + 1 if len(self._groups) else 0, level)
+        self._rank = rank
+        self.prior = Prior.of(embedding.parameters, level)
         self._known: tuple[bytes, tuple[Array, Array]] | None = None
 
     def kernel(self, features: Array, losses: Array) -> Kernel:
@@ -105,7 +113,7 @@ class KernelLearner:
 
     def _representative(self, features: Array, losses: Array) -> tuple[Array, Array]:
         values = self._values(features, losses)
-        chosen = representative(values, _MOST)
+        chosen = representative(self._rank(losses), _MOST)
         return features[chosen], values[chosen]
 
     def _fit(self, places: Array, values: Array, start: Array, steps: int) -> Array:
