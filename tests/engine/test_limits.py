@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuneport.backends.local.launch import launch
 from tuneport.engine.devices import Lease, Pool
+from tuneport.engine.executors.process import ProcessExecutor
+from tuneport.engine.executors.protocols import Event, Exited, Measured
 from tuneport.engine.host import Host, cores, main_memory, most
+from tuneport.engine.launch import TrialContext
 from tuneport.engine.ledger import Ledger
 from tuneport.errors import DeviceError
 from tuneport.model.job import TuningJob
@@ -151,6 +156,23 @@ def test_a_trial_that_has_more_memory_than_it_may_is_ended(run: Run, make_job: M
     assert 120 * MIB < trial.memory < 250 * MIB
     assert trial.duration is not None
     assert trial.duration < 15, "it was not waited for"
+
+
+def test_the_limit_holds_where_trials_end_with_their_runner(make_job: MakeJob, tmp_path: Path) -> None:
+    """As on Ray: such a keeper is not the runner's child."""
+    job = make_job(HUNGRY, trial={"resources": Resources(memory="64MiB")})
+    executor = ProcessExecutor(launch, grace=1.0, mortal=True)
+    executor.start(
+        TrialContext(job, "r", 1, 1, {"x": 0.5}, str(tmp_path / "1"), str(tmp_path), sys.executable), timeout=15
+    )
+    events: list[Event] = []
+    while not any(isinstance(event, Exited) for event in events):
+        events += executor.wait(1)
+    executor.close()
+    (failure,) = [event.failure for event in events if isinstance(event, Exited)]
+    assert failure is not None
+    assert failure.kind is FailureKind.OUT_OF_MEMORY
+    assert 120 * MIB < max(event.memory for event in events if isinstance(event, Measured)) < 250 * MIB
 
 
 def test_a_trial_that_keeps_its_limit_is_left_alone(run: Run, make_job: MakeJob) -> None:

@@ -55,7 +55,7 @@ MATCHES = 10_000
 MARK = "TUNEPORT_TOKEN"
 """Variable by which the descendants of a trial are recognised wherever they have gone."""
 MORTAL = "--mortal"
-"""Argument of a keeper whose trials are to end with their runner."""
+"""Argument of a keeper whose trials are to end with their runner; it is nobody's child, and first says its number."""
 WARM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warm.py")
 LOADING = 300.0
 """Seconds that preloading may take."""
@@ -631,6 +631,8 @@ class Keeper:
 
 
 if __name__ == "__main__":
-    if MORTAL in sys.argv and os.fork():
-        os._exit(0)  # Ray kills the children of a slot that it ends; ours must live on to end its trials
+    if MORTAL in sys.argv:
+        if os.fork():
+            os._exit(0)  # Ray kills the children of a slot that it ends; ours must live on to end its trials
+        print(os.getpid(), flush=True)
     Keeper().run()

@@ -101,6 +101,8 @@ class ProcessExecutor:
         self._text = b""
         self._selector = selectors.DefaultSelector()
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._keeper_pid = 0
+        """Its own: a mortal keeper is not the process that was started."""
         self._keeper_began: str | None = None
         self._looked = self._measured = 0.0
         self._metering = metering or Metering()
@@ -111,8 +113,8 @@ class ProcessExecutor:
 
     def handle(self) -> dict[str, Any]:
         """How to find the keeper again; see Executor."""
-        watcher = self._watcher()
-        return {"keeper": watcher.pid, "began": self._keeper_began}
+        self._watcher()
+        return {"keeper": self._keeper_pid, "began": self._keeper_began}
 
     def start(self, context: TrialContext, *, timeout: float | None) -> None:
         """Start a trial; see Executor."""
@@ -229,8 +231,9 @@ class ProcessExecutor:
                 bufsize=0,
             )
             assert self._keeper.stdout is not None  # noqa: S101 - tells the type checker what PIPE means
+            self._keeper_pid = int(self._keeper.stdout.readline() or 0) if self._mortal else self._keeper.pid
             os.set_blocking(self._keeper.stdout.fileno(), False)
-            self._keeper_began = began(self._keeper.pid)
+            self._keeper_began = began(self._keeper_pid)
             self._selector.register(self._keeper.stdout, selectors.EVENT_READ)
         return self._keeper
 
@@ -303,7 +306,7 @@ class ProcessExecutor:
         """Look at what running trials have of memory, and end those that have more than they may."""
         running = {_token(one.context): one for one in self._running.values()}
         keepers = {one.adopted.keeper for one in running.values() if one.adopted}
-        keepers |= {self._keeper.pid} if self._keeper else set()
+        keepers |= {self._keeper_pid} if self._keeper else set()
         for mark, usage in self._metering.usage({mark: one.watched for mark, one in running.items()}, keepers).items():
             one, limit = running[mark], running[mark].watched.limit
             one.peak |= usage
@@ -447,7 +450,7 @@ def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
 
 
 def _signal_processes(running: _Running, number: int) -> None:
-    """Signal all processes of a trial that is not our keeper's, wherever they have gone; they carry its mark."""
+    """Signal all processes of a trial, wherever they have gone; they carry its mark."""
     for path in Path("/proc").glob("[0-9]*"):
         if variable_of(int(path.name), MARK) == _token(running.context):
             with contextlib.suppress(OSError):
