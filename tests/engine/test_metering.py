@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tuneport.engine import metering, processes
 from tuneport.engine.executors.keeper import MARK
 from tuneport.engine.metering import Metering, Usage, Watched
 from tuneport.engine.nvml import Device, connected
-from tuneport.engine.processes import families, proportional
+from tuneport.engine.processes import Process, began, exists, families, proportional
 
 MIB = 1 << 20
 CARD = {"uuid": "GPU-a", "memory": 1000 * MIB}
@@ -65,9 +66,32 @@ def test_what_processes_share_counts_once_where_a_limit_is_at_stake() -> None:
     assert 50 * MIB < limited.memory < 100 * MIB
 
 
-def test_who_is_gone_has_nothing() -> None:
-    assert proportional([2**22 + 1]) is None
+@pytest.mark.usefixtures("family")
+def test_a_child_that_has_ended_changes_nothing() -> None:
+    """A zombie has no memory; it is no reason to count what the others share for each of them."""
+    last = families([os.getpid()], MARK, ["r/1.1"])["r/1.1"][-1].pid
+    os.kill(last, 9)
+    while began(last) is not None:
+        time.sleep(0.01)
+    assert exists(last), "nobody has asked how it ended"
+    assert proportional([last]) == 0
+    limited = Metering().usage({"r/1.1": Watched(limit=90 * MIB)}, [os.getpid()])["r/1.1"]
+    assert 50 * MIB < limited.memory < 90 * MIB
+
+
+def test_memory_that_cannot_be_read_is_not_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()  # a process as a kernel shows it that does not count shares
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    assert proportional([2]) == 0
+    assert proportional([1, 2]) is None
+
+
+def test_who_is_gone_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = 2**22 + 1
+    assert proportional([gone]) == 0
     assert Metering().usage({"r/9.9": Watched(limit=1)}, [os.getpid()]) == {"r/9.9": Usage()}
+    monkeypatch.setattr(metering, "families", lambda *_: {"r/9.9": [Process(gone, 1, resident=MIB)]})
+    assert Metering().usage({"r/9.9": Watched(limit=1)}, []) == {"r/9.9": Usage()}, "it ended between two looks"
 
 
 @pytest.mark.usefixtures("family")

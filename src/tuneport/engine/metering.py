@@ -99,4 +99,5 @@ def _main_memory(processes: Sequence[Process], limit: int | None) -> int:
     resident = sum(process.resident for process in processes)
     if limit is None or resident <= limit:
         return resident
-    return proportional(process.pid for process in processes) or resident
+    exact = proportional(process.pid for process in processes)
+    return resident if exact is None else exact

@@ -52,7 +52,10 @@ def families(roots: Iterable[int], variable: str, values: Collection[str]) -> di
 
 
 def proportional(pids: Iterable[int]) -> int | None:
-    """Bytes of main memory of several processes, what they share counted once; None if that is not known."""
+    """Bytes of main memory of several processes, what they share counted once; None if that is not known.
+
+    A process that has ended has nothing, whether or not its parent has asked how.
+    """
     try:
         return sum(_proportional(pid) for pid in pids)
     except OSError:
@@ -60,7 +63,14 @@ def proportional(pids: Iterable[int]) -> int | None:
 
 
 def _proportional(pid: int) -> int:
-    lines = (PROC / f"{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    try:
+        lines = (PROC / f"{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except ProcessLookupError:
+        return 0
+    except FileNotFoundError:
+        if exists(pid):
+            raise  # the kernel does not know the file
+        return 0
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
 
 
