@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -270,15 +271,47 @@ print(f"loss={{x}}", flush=True)
     assert ledger.read_text().count("began") == 2, "nothing ran twice"
 
 
+SECOND_TIME = """
+import os, time
+if os.path.exists(__file__ + ".second"):
+    {}
+open(__file__ + ".second", "w")  # the first time is when the job is checked
+"""
+
+
+@pytest.mark.parametrize("then", ["", "; os._exit(9)"], ids=["is forked", "cannot be forked"])
+def test_a_runner_that_takes_over_waits_for_a_trial_that_waits_for_its_modules(
+    warm_job: MakeJob,
+    client: LocalClient,
+    tmp_path: Path,
+    start_driver: Callable[[LocalClient, str], subprocess.Popen[bytes]],
+    module: Callable[[str], None],
+    then: str,
+) -> None:
+    """Nothing shows the trial's mark yet; also where it has to be started in the end, nothing runs twice."""
+    module(SECOND_TIME.format(f"time.sleep(3){then}"))
+    ledger = tmp_path / "ledger"
+    script = f"open({str(ledger)!r}, 'a').write('began ')\nprint('loss=1')"
+    name = client.create(warm_job(script, ("heavy",), budget={"max_trials": 1}), tmp_path, "process", "t")
+    driver = start_driver(client, name)
+    end = time.monotonic() + 20
+    while not (client.folder(name) / "preload.log").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    driver.kill()
+    driver.wait()
+    client.drive(name)
+    (trial,) = client.result(name).trials
+    assert (trial.state, trial.attempt) == (TrialState.SUCCEEDED, 1)
+    assert ledger.read_text() == "began "
+
+
 def test_a_stop_reaches_a_trial_that_waits_for_its_modules(
     warm_job: MakeJob, run: Drive, module: Callable[[str], None]
 ) -> None:
     """A budget of time ends a run whose modules take for ever to load."""
-    module("")
-    job = warm_job("import slow", ("slow",), budget={"max_trials": 1, "max_seconds": 1})
-    (Path(job.trial.env["PYTHONPATH"]) / "slow.py").write_text(
-        "import os, time\nif os.path.exists(__file__ + '.second'):\n    time.sleep(30)\nopen(__file__ + '.second', 'w')"
-    )
+    module(SECOND_TIME.format("time.sleep(30)"))
+    job = warm_job("import heavy", ("heavy",), budget={"max_trials": 1, "max_seconds": 1})
     began = time.monotonic()
     (trial,) = run(job).trials
     assert trial.state is TrialState.STOPPED

@@ -8,7 +8,8 @@ It is started as a script with the standard library alone. Orders come as JSON l
 
 With ``"warm": {"python": "...", "path": "...", "env": {...}, "preload": [...], "words": [...], "log": "..."}`` a trial
 is forked from a process that has imported its modules; see warm.py. Where that cannot be, it is started like any other,
-and a line ``{"note": "why"}`` says so.
+and a line ``{"note": "why"}`` says so. Until it can be forked, nothing runs that has its mark; ``ordered.json`` in its
+folder says that it will.
 
 On its standard output leaves a JSON line for each match of a pattern, and one for the end of each trial; that one, with
 the matches, is first written to ``ended.json`` in the trial's folder. When its input ends because the runner died, it
@@ -139,10 +140,10 @@ class Log:
             self.file.close()
 
 
-def write_end(folder: str, end: dict[str, Any]) -> None:
-    """Leave a trial's end where a later runner finds it, should ours be killed before it takes note."""
-    with contextlib.suppress(OSError), open(os.path.join(folder, "ended.json"), "w", encoding="utf-8") as file:
-        file.write(json.dumps(end))
+def leave(folder: str, name: str, word: dict[str, Any]) -> None:
+    """Leave word of a trial where a later runner finds it, should ours be killed before it takes note."""
+    with contextlib.suppress(OSError), open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        file.write(json.dumps(word))
 
 
 def children() -> list[int]:
@@ -303,7 +304,7 @@ class Trial:
             "last_lines": list(self.last),
             "out_of_memory": out_of_memory,
         }
-        write_end(self.folder, {**end, "matches": list(self.matches)})
+        leave(self.folder, "ended.json", {**end, "matches": list(self.matches)})
         return end
 
 
@@ -443,6 +444,7 @@ class Keeper:
         if parent is None:
             self.start_cold(trial)
             return
+        leave(trial.folder, "ordered.json", {"key": trial.key})
         try:
             parent.fork(trial)
         except OSError as error:
@@ -462,7 +464,7 @@ class Keeper:
         os.close(trial.output)
         now = time.time()
         end = {"key": trial.key, "code": None, "error": error, "started": now, "ended": now}
-        write_end(trial.folder, end)
+        leave(trial.folder, "ended.json", end)
         self.tell(end)
 
     def forget(self, trial: Trial) -> None:

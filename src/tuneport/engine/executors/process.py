@@ -33,7 +33,7 @@ POLL = 0.1
 """Seconds between looks at the report files of running trials. Ends of trials are not polled for: they wake us."""
 GROWTH = 0.1
 """What a trial has of memory is told when it has grown by this part, and when the trial ends."""
-ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", "ended.json")
+ATTEMPT_FILES = ("output.log", "output.tail.0", "output.tail.1", "ordered.json", "ended.json")
 
 OURS = frozenset({"TUNEPORT_TRIAL", "TUNEPORT_SPACE", "TUNEPORT_OBJECTIVE", "TUNEPORT_INPUTS", "TUNEPORT_REPORT"})
 """Variables of a trial; when a trial runs tuneport itself, they are not its trials'."""
@@ -396,26 +396,31 @@ def _lost(running: _Running) -> dict[str, Any]:
 
 
 def _end(running: _Running) -> dict[str, Any] | None:
-    """How a trial ended, as its keeper wrote it down; None if it has not, or if the file is an earlier attempt's."""
+    """How a trial ended, as its keeper wrote it down; None if it has not."""
+    return _word(running, "ended.json")
+
+
+def _word(running: _Running, name: str) -> dict[str, Any] | None:
+    """What a keeper has left in a trial's folder; None if it has not, or if the file is an earlier attempt's."""
     try:
-        end: dict[str, Any] = json.loads((running.folder / "ended.json").read_text(encoding="utf-8"))
+        word: dict[str, Any] = json.loads((running.folder / name).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return end if end["key"] == _key(running.context) else None
+    return word if word["key"] == _key(running.context) else None
 
 
 def _found(running: _Running, pid: int, since: str | None) -> bool:
     """Whether a trial that a killed runner meant to start has ended, or is among those that its keeper watches.
 
     The runner may have been killed between its word in the journal and its order. An order that was sent is carried out
-    at once; a moment of patience tells the two apart.
+    at once, or taken down until what the trial is forked from is loaded; a moment of patience tells the two apart.
     """
     for _ in range(20):
         if _end(running) is not None:
             return True
         if not alive(pid, since):
             return _end(running) is not None
-        if _watches(pid, _token(running.context)):
+        if _word(running, "ordered.json") is not None or _watches(pid, _token(running.context)):
             return True
         time.sleep(0.05)
     return False
