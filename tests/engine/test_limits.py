@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tuneport.backends.local.launch import launch
 from tuneport.engine.devices import Lease, Pool
+from tuneport.engine.executors import keeper
 from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.executors.protocols import Event, Exited, Measured
 from tuneport.engine.host import Host, cores, main_memory, most
@@ -158,21 +159,38 @@ def test_a_trial_that_has_more_memory_than_it_may_is_ended(run: Run, make_job: M
     assert trial.duration < 15, "it was not waited for"
 
 
-def test_the_limit_holds_where_trials_end_with_their_runner(make_job: MakeJob, tmp_path: Path) -> None:
-    """As on Ray: such a keeper is not the runner's child."""
-    job = make_job(HUNGRY, trial={"resources": Resources(memory="64MiB")})
-    executor = ProcessExecutor(launch, grace=1.0, mortal=True)
-    executor.start(
-        TrialContext(job, "r", 1, 1, {"x": 0.5}, str(tmp_path / "1"), str(tmp_path), sys.executable), timeout=15
-    )
+def events_of(executor: ProcessExecutor, job: TuningJob, folder: Path, cores: tuple[int, ...] = ()) -> list[Event]:
+    """What an executor tells of a job's first trial."""
+    point, own = {"x": 0.5}, str(folder / "1")
+    executor.start(TrialContext(job, "r", 1, 1, point, own, str(folder), sys.executable, cores=cores), timeout=15)
     events: list[Event] = []
     while not any(isinstance(event, Exited) for event in events):
         events += executor.wait(1)
     executor.close()
+    return events
+
+
+def test_the_limit_holds_where_trials_end_with_their_runner(make_job: MakeJob, tmp_path: Path) -> None:
+    """As on Ray: such a keeper is not the runner's child."""
+    job = make_job(HUNGRY, trial={"resources": Resources(memory="64MiB")})
+    events = events_of(ProcessExecutor(launch, grace=1.0, mortal=True), job, tmp_path)
     (failure,) = [event.failure for event in events if isinstance(event, Exited)]
     assert failure is not None
     assert failure.kind is FailureKind.OUT_OF_MEMORY
     assert 120 * MIB < max(event.memory for event in events if isinstance(event, Measured)) < 250 * MIB
+
+
+def test_where_processes_cannot_be_bound_trials_run_unbound(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS."""
+    elsewhere = tmp_path / "elsewhere.py"
+    elsewhere.write_text(
+        f"import os, runpy\ndel os.sched_setaffinity\nrunpy.run_path({keeper.__file__!r}, run_name='__main__')"
+    )
+    monkeypatch.setattr(keeper, "__file__", str(elsewhere))
+    events = events_of(ProcessExecutor(launch, grace=1.0), make_job("print('loss=1')"), tmp_path, cores=(0,))
+    assert [(event.failure, event.last_lines) for event in events if isinstance(event, Exited)] == [(None, ("loss=1",))]
 
 
 def test_a_trial_that_keeps_its_limit_is_left_alone(run: Run, make_job: MakeJob) -> None:

@@ -207,7 +207,7 @@ class Trial:
             stderr=self.theirs,
             start_new_session=True,
         )
-        if self.order["cores"]:
+        if self.order["cores"] and hasattr(os, "sched_setaffinity"):  # macOS binds nothing
             with contextlib.suppress(OSError):  # it may have ended already
                 os.sched_setaffinity(self.process.pid, self.order["cores"])
         self.begun(self.process.pid)
