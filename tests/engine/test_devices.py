@@ -177,6 +177,11 @@ def test_devices_go_by_the_names_that_are_visible(monkeypatch: pytest.MonkeyPatc
     assert [one.id for one in discover()] == ["GPU-bb", "0"]
 
 
+def test_a_device_that_is_lost_is_as_if_it_were_not_there(machine: Machine) -> None:
+    machine({"uuid": "GPU-a", "memory": GIB}, {"uuid": "GPU-b", "lost": True}, {"uuid": "GPU-c", "memory": GIB})
+    assert [(one.id, one.uuid) for one in discover()] == [("0", "GPU-a"), ("2", "GPU-c")]
+
+
 def test_without_a_driver_there_are_no_devices(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
     machine({"uuid": "GPU-aa11", "memory": GIB})
     monkeypatch.delenv("STANDIN_GPUS")
@@ -300,6 +305,9 @@ def test_devices_of_several_sizes_are_used_as_far_as_trials_fit() -> None:
     shared = Pool([small, large], Resources(gpu_memory="auto"))
     shared.learn(30 * GIB)
     assert leases(shared) == [("l",)] * 2
+    shared = Pool([small, large], Resources(gpu_memory="auto"))
+    shared.learn(26 * GIB)
+    assert leases(shared) == [("l",)] * 2, "three of just 26 GiB would leave none of them anything to spare"
     shared = Pool([small, large], Resources(gpu_memory="20GiB"))
     assert shared.more_room(Lease(("s",), memory=20 * GIB))
     assert leases(shared) == [("l",)] * 2

@@ -91,6 +91,28 @@ def test_runs_on_one_machine_share_its_cores_and_memory(tmp_path: Path) -> None:
     assert said == ["trials wait for cores or memory that other runs on this machine use"]
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_runs_on_different_cores_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    first, second, third = (Ledger(tmp_path, name) for name in "abc")
+    assert leases(pool(Resources(cpus=4), first)) == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    beyond = Pool((), Resources(cpus=2), second, host=Host(Resources(cpus=2), range(8, 12), 64))
+    assert leases(beyond) == [(8, 9), (10, 11)]
+    parts = Pool((), Resources(cpus=0.5), third, host=Host(Resources(cpus=0.5), range(6, 14), 64))
+    assert leases(parts) == [()] * 4, "two of its eight cores are nobody's"
+
+
+def test_where_processes_cannot_be_bound_whole_cores_are_counted_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_setaffinity")
+    assert leases(pool(Resources(cpus=3))) == [()] * 2
+
+
+def test_what_is_not_asked_for_is_not_waited_for() -> None:
+    others = {"host": (8.0, 64)}
+    assert Host(Resources(), range(8), 64).room(others) == ()
+    assert Host(Resources(cpus=1), range(8), 64).room(others) is None
+    assert Host(Resources(memory=1), range(8), 64).room(others) is None
+
+
 def test_what_never_fits_is_refused() -> None:
     with pytest.raises(DeviceError, match="a trial needs 9 cpus, but this machine has 8"):
         pool(Resources(cpus=9))

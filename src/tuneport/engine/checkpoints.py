@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-CHECKPOINTS = "checkpoints"
-"""A trial's directory for checkpoints, in its folder: what tuneport_trial.checkpoint_dir() says here."""
+from tuneport.engine.launch import CHECKPOINTS
+
 _PART = "checkpoints.part"
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from tuneport.engine.host import Host
 from tuneport.engine.ledger import Holding, Ledger
-from tuneport.engine.nvml import PART, Card, Device, connected
+from tuneport.engine.nvml import PART, Card, Device, Nvml, asked
 from tuneport.errors import DeviceError
 from tuneport.model.trial_spec import AUTO, Resources, size_text
 
@@ -127,7 +127,7 @@ class Pool:
             others = self._ledger.others()
             lease = self._lease(others)
         if lease is None and self._trials == 0 and self._note is not None:
-            what = "GPUs" if self._count else "cores or memory"
+            what = "cores or memory" if self._host and self._host.room(others) is None else "GPUs"
             self._note(f"trials wait for {what} that other runs on this machine use")
             self._note = None
         return lease
@@ -186,7 +186,7 @@ class Pool:
         shared = self._measured or self._share < 1 - _ROUNDING
         if not (peak and shared and self._sizes):
             return
-        least = max(peak, min(self._sizes))  # the margin alone rules no device out
+        least = min((size for size in self._sizes if size >= peak), default=peak)  # the margin rules no device out
         self._grow(0.0 if self._measured else self._share, min(int(MARGIN * peak), least))
 
     def more_room(self, lease: Lease) -> bool:
@@ -236,20 +236,10 @@ def discover(declared: int | None = None) -> list[Device]:
     if declared is not None:
         names = [str(index) for index in range(declared)] if visible is None else visible[:declared]
         return [Device(name) for name in names]
-    cards = _cards()
+    cards = asked(Nvml.cards) or []
     if visible is None:
         return [device for card in cards for device in card.devices]
     return list({device.key: device for name in visible for device in _named(name, cards)}.values())
-
-
-def _cards() -> list[Card]:
-    driver = connected()
-    if driver is None:
-        return []
-    try:
-        return driver.cards()
-    finally:
-        driver.close()
 
 
 def _visible() -> list[str] | None:

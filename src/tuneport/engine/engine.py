@@ -15,7 +15,7 @@ from tuneport.engine.floods import Flood
 from tuneport.engine.launch import Reported, TrialContext
 from tuneport.engine.record import COMPLETE, PAUSE, PERSON, RUN_ENDS, SCHEDULER, Record, end_body, measurement_body
 from tuneport.engine.store import Event, Store
-from tuneport.engine.tally import Tally, Verdict
+from tuneport.engine.tally import Verdict
 from tuneport.errors import SpaceExhaustedError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import Failure, FailureKind, Measurement, RunReason, RunState, Trial, TrialState
@@ -79,7 +79,6 @@ class Engine:
         self._requests: set[int | None] = set()
         self._floods: dict[int, Flood] = {}
         self._unsaved: list[Event] = []
-        self._tally = Tally(record)
 
     def interrupt(self) -> None:
         """End soon and cleanly, so that the run can be resumed; may be called by a signal handler."""
@@ -174,7 +173,7 @@ class Engine:
             left = "; its trials go on where they are" if self._record.running else ""
             self._write(Event("interrupted", None, {"message": f"interrupted{left}; it can be resumed"}))
         else:
-            verdict = self._verdict or self._tally.verdict() or self._tally.done(exhausted=self._exhausted)
+            verdict = self._verdict or self._record.verdict() or self._record.tally.done(exhausted=self._exhausted)
             for trial in list(self._record.waiting):
                 message = "the run ended before it could run again"
                 self._end(trial, TrialState.STOPPED, _stopped(FailureKind.CANCELLED, message))
@@ -190,7 +189,7 @@ class Engine:
     def _judge(self) -> None:
         self._requests = self._store.stop_requests(self._record.row.id)
         if self._verdict is None:
-            self._verdict = self._stop_request() or self._tally.verdict()
+            self._verdict = self._stop_request() or self._record.verdict()
         if (self._verdict is not None or self._interrupted) and self._record.state is not RunState.STOPPING:
             self._write(Event("stopping"))
 
@@ -384,9 +383,8 @@ class Engine:
         self._write(Event("requeued", trial, {"counts": counts, "failure": said}))
 
     def _rest(self, trial: int, at: float = 0.0) -> None:
-        """Record that a trial has paused; what it has come to may end the run."""
+        """Record that a trial has paused."""
         self._write(Event("paused", trial, at=at))
-        self._tally.add(self._record.study.trial(trial))
 
     def _end_well(self, trial: int, event: Exited) -> None:
         """It ended by itself without an error; whether that is a success depends on its metrics."""
@@ -421,7 +419,6 @@ class Engine:
     def _end(self, trial: int, state: TrialState | None, failure: Failure | None, at: float = 0.0) -> None:
         """Record the end of a trial; without a state, its metrics decide."""
         self._write(Event("ended", trial, end_body(self._record.study.ending(trial, state=state, failure=failure)), at))
-        self._tally.add(self._record.study.trial(trial))
         self._varied.pop(trial, None)
 
 

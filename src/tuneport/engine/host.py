@@ -65,6 +65,8 @@ class Host:
 
     def __init__(self, want: Resources, cores: Sequence[int], memory: int) -> None:
         self._cpus = want.cpus or 0
+        # Only who asks for whole cores has them to itself, where processes can be bound to cores at all.
+        self._whole = self._cpus > 0 and self._cpus == math.floor(self._cpus) and hasattr(os, "sched_setaffinity")
         self._bytes = want.memory or 0
         self._cores = cores
         self._memory = memory
@@ -81,18 +83,15 @@ class Host:
         return bool(self._cpus or self._bytes)
 
     def room(self, others: Mapping[str, tuple[float, int]]) -> tuple[int, ...] | None:
-        """The cores that one more trial is bound to, none if it may use any; None while there is no room for it.
-
-        Only who asks for whole cores has them to itself.
-        """
-        cpus, memory = others.get(_HOST, (0.0, 0))
+        """The cores that one more trial is bound to, none if it may use any; None while there is no room for it."""
+        loose, memory = others.get(_HOST, (0.0, 0))
+        free = [core for core in self._cores if f"{_CORE}{core}" not in others]
         trials = self._trials + 1
-        if trials * self._cpus + cpus > len(self._cores) + _ROUNDING or trials * self._bytes + memory > self._memory:
+        if self._bytes and trials * self._bytes + memory > self._memory:
             return None
-        if self._cpus != math.floor(self._cpus):
-            return ()
-        free = [core for core in self._cores if not self._bound[core] and f"{_CORE}{core}" not in others]
-        return tuple(free[: int(self._cpus)]) if len(free) >= self._cpus else None
+        if self._cpus and trials * self._cpus + loose > len(free) + _ROUNDING:
+            return None
+        return tuple(core for core in free if not self._bound[core])[: int(self._cpus)] if self._whole else ()
 
     def take(self, bound: Sequence[int]) -> None:
         """A trial has its part of the machine."""
@@ -105,6 +104,6 @@ class Host:
         self._bound.subtract(bound)
 
     def holdings(self) -> Iterator[Holding]:
-        """What trials have now."""
-        yield _HOST, self._trials * self._cpus, self._trials * self._bytes
+        """What trials have now: parts of cores that are anywhere, and whole ones by their numbers."""
+        yield _HOST, 0.0 if self._whole else self._trials * self._cpus, self._trials * self._bytes
         yield from ((f"{_CORE}{core}", 1.0, 0) for core in self._bound.elements())

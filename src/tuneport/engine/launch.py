@@ -148,6 +148,9 @@ PYTHON = frozenset({"python", "python3"})
 ARCHIVES = (".whl", ".zip", ".egg", ".tar", ".tar.gz", ".tgz")
 """How packages end that are no directories."""
 
+CHECKPOINTS = "checkpoints"
+"""A trial's directory for checkpoints, in its folder: what tuneport_trial.checkpoint_dir() says on this machine."""
+
 PRINTED = r"tuneport:.* {metric}=(\S+)"
 """Finds a metric in the lines that tuneport_trial prints where its host reads output; the same text as there."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+_Answer = TypeVar("_Answer")
 
 PART = "MIG-"
 """What UUIDs of parts of GPUs begin with."""
@@ -73,20 +75,25 @@ class Nvml:
 
     def cards(self) -> list[Card]:
         """The GPUs in the driver's order."""
-        return [self._card(index, handle) for index, handle in enumerate(self._handles())]
+        found = []
+        for index, handle in self._handles():
+            with contextlib.suppress(self._library.NVMLError):  # it may be lost until the machine starts again
+                found.append(self._card(index, handle))
+        return found
 
     def loads(self) -> dict[str, Load]:
         """What every device has to do now, by its UUID."""
         found = {}
-        for handle in self._handles():
+        for _, handle in self._handles():
             for part in self._parts(handle) if self._divided(handle) else [handle]:
                 with contextlib.suppress(self._library.NVMLError):  # it may have gone since we looked
                     found[self._uuid(part)] = self._load(part)
         return found
 
-    def _handles(self) -> list[Any]:
-        count = self._library.nvmlDeviceGetCount()
-        return [self._library.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+    def _handles(self) -> Iterator[tuple[int, Any]]:
+        for index in range(self._library.nvmlDeviceGetCount()):
+            with contextlib.suppress(self._library.NVMLError):  # likewise
+                yield index, self._library.nvmlDeviceGetHandleByIndex(index)
 
     def _card(self, index: int, handle: Any) -> Card:
         whole = self._device(handle, str(index))
@@ -148,6 +155,17 @@ def connected() -> Nvml | None:
     except pynvml.NVMLError:
         return None
     return Nvml(pynvml)
+
+
+def asked(question: Callable[[Nvml], _Answer]) -> _Answer | None:
+    """What the driver says to a question; None where there is no driver."""
+    driver = connected()
+    if driver is None:
+        return None
+    try:
+        return question(driver)
+    finally:
+        driver.close()
 
 
 def _text(value: str | bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tuneport.engine.devices import discover
-from tuneport.engine.nvml import Device, Load, connected
+from tuneport.engine.nvml import Device, Load, Nvml, asked
 from tuneport.engine.record import Record
 from tuneport.model.results import DeviceUse
 
@@ -20,7 +20,7 @@ def occupancy(record: Record) -> list[DeviceUse]:
         return []
     found = {device.id: device for device in discover(record.row.manifest["gpus"])}
     found |= {name: Device(name) for name in trials if name not in found}  # hidden from us, not from who drives the run
-    loads = _loads()
+    loads = asked(Nvml.loads) or {}
     return [_use(device, trials[name], loads.get(device.uuid)) for name, device in found.items()]
 
 
@@ -33,13 +33,3 @@ def _use(device: Device, trials: list[int], load: Load | None) -> DeviceUse:
         used=load.used if load else None,
         busy=load.busy if load else None,
     )
-
-
-def _loads() -> dict[str, Load]:
-    driver = connected()
-    if driver is None:
-        return {}
-    try:
-        return driver.loads()
-    finally:
-        driver.close()

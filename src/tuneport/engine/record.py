@@ -10,6 +10,7 @@ from typing import Any
 from tuneport.engine.devices import Lease
 from tuneport.engine.metering import Usage
 from tuneport.engine.store import Event, RunRow
+from tuneport.engine.tally import Tally, Verdict
 from tuneport.model.job import TuningJob
 from tuneport.model.results import Failure, Measurement, RunReason, RunState, Search, StudyResult, Trial, TrialState
 from tuneport.search.events import Asked, Ended, Paused, Reported, Restarted, Resumed
@@ -56,6 +57,7 @@ class Record:
         self.search = self.study.search
         self._earlier = earlier
         self._clock = clock
+        self.tally = Tally(self.job)
         self.lives: dict[int, Life] = {}
         self.running: dict[int, None] = {}
         """Trials that have been started and have not ended, in the order of their start."""
@@ -149,6 +151,7 @@ class Record:
                 self.lives[trial].ended = self.lives[trial].rested or event.at
                 self._move(trial, None)
                 self.study.apply(_end(trial, body))
+                self.tally.add(self.study.trial(trial))
             case _:
                 self._apply_to_attempt(event, trial, body)
 
@@ -170,6 +173,7 @@ class Record:
                 self._leave(trial, event.at)
                 self.lives[trial].rested = event.at
                 self.study.apply(Paused(trial))
+                self.tally.add(self.study.trial(trial))
                 self._move(trial, self.paused)
             case "resumed":
                 self.study.apply(Resumed(trial))
@@ -212,6 +216,10 @@ class Record:
         now = self._clock()
         running = sum(now - (self.lives[trial].started or now) for trial in self.running)
         return (self._busy + running) / 3600 * float(self.row.manifest.get("rate", 0))
+
+    def verdict(self) -> Verdict | None:
+        """Why the run is to end now; None if it may go on."""
+        return self.tally.verdict(self.seconds, self.cost)
 
     def trial(self, trial: Trial) -> Trial:
         """A trial of the study with what the engine knows of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuneport.engine.record import Record
+from tuneport.model.job import TuningJob
 from tuneport.model.results import RunReason, RunState, Trial, TrialState, eligible
 
 
@@ -21,22 +21,18 @@ class Tally:
     """Counts that the budgets need, kept up to date trial by trial, and what they say.
 
     Args:
-        record: the run so far.
+        job: has the budgets.
     """
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
-        self._budget = record.job.budget
-        self._objective = record.job.study.objective
-        self._constraints = record.job.study.constraints
+    def __init__(self, job: TuningJob) -> None:
+        self._budget = job.budget
+        self._objective = job.study.objective
+        self._constraints = job.study.constraints
         self._counted: set[int] = set()
         self._good = 0
         self._failed = 0
         self._since_best = 0
         self._best: float | None = None
-        known = [one for one in record.study.trials if one.state.ended or one.final_measurement is not None]
-        for trial in sorted(known, key=lambda one: record.lives[one.id].ended or 0.0):
-            self.add(trial)
 
     def add(self, trial: Trial) -> None:
         """Take a trial into account that has ended or paused; one that was stopped counts with what it had."""
@@ -57,9 +53,14 @@ class Tally:
         else:
             self._since_best += new
 
-    def verdict(self) -> Verdict | None:
-        """Why the run is to end now; None if it may go on."""
-        return self._limits() or self._failures()
+    def verdict(self, seconds: float, cost: float) -> Verdict | None:
+        """Why the run is to end now; None if it may go on.
+
+        Args:
+            seconds: for which it has been driven.
+            cost: of all its trials.
+        """
+        return self._limits(seconds, cost) or self._failures()
 
     def done(self, *, exhausted: bool) -> Verdict:
         """Why the run ends that has nothing left to do."""
@@ -67,14 +68,14 @@ class Tally:
             return self._spent(RunReason.EXHAUSTED, "every point of the space has been tried")
         return self._spent(RunReason.COMPLETED, "all trials have ended")
 
-    def _limits(self) -> Verdict | None:
+    def _limits(self, seconds: float, cost: float) -> Verdict | None:
         budget, best = self._budget, self._best
         if best is not None and self._objective.reached(best):
             message = f"the target {self._objective.target:g} for {self._objective.metric} is reached"
             return Verdict(RunState.SUCCEEDED, RunReason.TARGET, message)
-        if budget.max_seconds is not None and self._record.seconds >= budget.max_seconds:
+        if budget.max_seconds is not None and seconds >= budget.max_seconds:
             return self._spent(RunReason.TIME, f"the time budget of {budget.max_seconds:g} s is spent")
-        if budget.max_cost is not None and self._record.cost >= budget.max_cost:
+        if budget.max_cost is not None and cost >= budget.max_cost:
             return self._spent(RunReason.COST, f"the money of the budget, {budget.max_cost:g}, is spent")
         patience = budget.max_trials_without_improvement
         if patience is not None and self._since_best >= patience:

@@ -42,7 +42,10 @@ def nvmlDeviceGetCount() -> int:
 
 
 def nvmlDeviceGetHandleByIndex(index: int) -> Handle:
-    return _gpus()[index]
+    handle = _gpus()[index]
+    if "lost" in handle:
+        raise NVMLError
+    return handle
 
 
 def nvmlDeviceGetUUID(handle: Handle) -> str:

@@ -254,7 +254,7 @@ class LocalClient:
             ledger = held.enter_context(contextlib.closing(Ledger(folder, row.id)))
         if wanted(trial.resources) and (meter := connected()):
             held.callback(meter.close)
-        pool = Pool(devices, trial.resources, ledger, note, host)
+        pool = Pool(devices, trial.resources, ledger, note, host if host.wanted else None)
         executor = ProcessExecutor(
             self._contracts(manifest["contract"]),
             grace=manifest["grace"],

@@ -6,6 +6,7 @@ import json
 import posixpath
 
 from tuneport.engine.launch import (
+    CHECKPOINTS,
     Launch,
     Reported,
     ReportFile,
@@ -41,7 +42,7 @@ def launch(trial: TrialContext) -> Launch:
         "objective": trial.job.study.objective.metric,
         "metrics": [objective.metric for objective in trial.job.study.objectives],
         "report": posixpath.join(own_folder(trial), REPORTS),
-        "checkpoint_dir": posixpath.join(trial.folder, "checkpoints"),
+        "checkpoint_dir": posixpath.join(trial.folder, CHECKPOINTS),
         "model_dir": posixpath.join(results(trial) or trial.folder, "model"),
         "data": inputs(trial),
     }
