@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
 from tuneport.backends.local.launch import launch
 from tuneport.engine import executors
+from tuneport.engine.executors.cluster import NAMESPACE
 from tuneport.engine.executors.protocols import Event, Exited
 from tuneport.engine.executors.ray import RayExecutor
+from tuneport.engine.executors.slot import key
 from tuneport.engine.launch import TrialContext
 from tuneport.model.job import TuningJob
 from tuneport.model.trial_spec import Resources
@@ -26,6 +29,7 @@ class Runner:
         self.name, self._folder, self._make_job = f"{folder.name}-run", folder, make_job
         self._resources = Resources(**resources)
         self.notes: list[str] = []
+        self.events: list[Event] = []
         self.executor = RayExecutor(
             launch, self.name, self._resources, address=address, grace=1.0, note=self.notes.append
         )
@@ -44,12 +48,15 @@ class Runner:
 
     def end(self, seconds: float = 60) -> Exited:
         """The end of the trial that runs."""
-        events: list[Event] = []
         last = time.monotonic() + seconds
-        while not events or not isinstance(events[-1], Exited):
-            assert time.monotonic() < last, events
-            events += self.executor.wait(0.25)
-        return events[-1]
+        while not self.events or not isinstance(self.events[-1], Exited):
+            assert time.monotonic() < last, self.events
+            self.wait()
+        return self.events.pop()
+
+    def wait(self) -> None:
+        """Hear what happens."""
+        self.events += self.executor.wait(0.1)
 
 
 @pytest.fixture
@@ -74,3 +81,68 @@ def test_a_place_without_a_share_of_its_own_stays_with_its_trial(
     one.start(1, "time.sleep(3)")
     end = one.end()
     assert (end.failure, end.lost) == (None, False)
+
+
+def reserved(run: str) -> list[str]:
+    """What the cluster has of a run, or keeps a place for."""
+    groups = ray.util.placement_group_table().values()
+    names = [*ray.util.list_named_actors(), *(one["name"] for one in groups if one["state"] != "REMOVED")]
+    return [name for name in names if name.startswith(run)]
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_trial_that_waits_for_room_can_be_stopped(
+    runner: Callable[..., Runner], until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, replicas: int
+) -> None:
+    """Others have the cluster: no word reaches its slot until they let go of it."""
+    monkeypatch.setattr(executors.ray, "PATIENCE", 0.5)
+    one = runner(replicas=replicas)
+    others = ray.util.placement_group([{"CPU": 2}] * 2)
+    ray.get(others.ready())
+    one.start(1, "print('loss=1')")
+    one.executor.stop(1)
+    end = one.end(10)
+    assert (end.failure, end.stopped, end.lost) == (None, True, False)
+    until(lambda: not reserved(one.name))
+    ray.util.remove_placement_group(others)
+    one.start(2, "print('loss=1')")
+    assert one.end().failure is None
+
+
+def test_a_stop_that_is_heard_before_the_trial_counts(runner: Callable[..., Runner]) -> None:
+    """A slot answers several calls at once, in any order; a stop means one trial and no other."""
+    one = runner()
+    handle = one.start(1, "print('loss=1')")
+    assert not one.end().stopped
+    slot = ray.get_actor(handle["slot"], namespace=NAMESPACE)
+    ray.get([slot.stop.remote(key(one.context(trial))) for trial in (1, 3)])
+    assert one.start(2, "time.sleep(0.5)") == handle
+    assert not one.end().stopped
+    assert one.start(3, "time.sleep(60)") == handle
+    assert one.end(10).stopped
+
+
+@pytest.mark.parametrize("at_fault", [False, True])
+def test_a_failure_is_told_from_what_a_stop_leads_to(
+    runner: Callable[..., Runner], tmp_path: Path, until: Callable[..., Any], at_fault: bool
+) -> None:
+    """The last replica, on the other node, fails once the first one is asked to end; or before anybody asked."""
+    asked, begun = tmp_path / "asked", tmp_path / "begun"
+    script = f"""
+def note(*_): open({str(asked)!r}, "w").close()
+rank = int(os.environ["RANK"])
+signal.signal(signal.SIGTERM, note if rank == 0 else signal.SIG_IGN)
+open({str(begun)!r} + str(rank), "w").close()
+while not all(os.path.exists({str(begun)!r} + str(one)) for one in range(3)): time.sleep(0.01)
+while not ({at_fault} and rank == 2 or os.path.exists({str(asked)!r})): time.sleep(0.001)
+if rank == 2: sys.exit(5)
+time.sleep(0.5)
+"""
+    one = runner(replicas=3)
+    one.start(1, script)
+    reached = asked if at_fault else Path(f"{begun}2")
+    until(lambda: one.wait() or reached.exists())
+    time.sleep(0.1)
+    one.executor.stop(1)
+    end = one.end()
+    assert (end.stopped, end.failure is None) == (not at_fault, not at_fault), end

@@ -124,7 +124,7 @@ class RayExecutor:
         """Ask a trial to end; see Executor."""
         for slot in self._slots.values():
             if slot.context is not None and slot.context.trial == trial:
-                slot.actor.stop.remote()
+                slot.stop()
 
     def wait(self, timeout: float | None) -> Sequence[Event]:
         """What happened in any slot; see Executor."""
@@ -136,7 +136,7 @@ class RayExecutor:
         ready, _ = self._ray.wait(list(asked), num_returns=1, timeout=timeout)
         if ready:  # those that are ready as well
             ready, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=0)
-        return [event for answer in ready for event in self._heard(asked[answer], answer)]
+        return [event for answer in ready for event in self._heard(asked[answer], answer)] + list(self._given_up())
 
     def close(self) -> None:
         """End the slots in which nothing runs; see Executor."""
@@ -171,6 +171,13 @@ class RayExecutor:
         if not self._noted and self._waiting(LONG):
             self._noted = True
             self._note("trials wait for room on the Ray cluster: others hold what they need (ray status says what)")
+
+    def _given_up(self) -> Iterator[Event]:
+        """End slots that wait for a place for a trial that is to stop: no word reaches them until they have one."""
+        for slot in self._waiting(PATIENCE):
+            if slot.stopping and slot.context is not None:
+                self._end(slot.name)
+                yield Exited(slot.context.trial, None, True, "", (), time.time())
 
     def _waiting(self, seconds: float) -> list[Slot]:
         """Those that have waited so long for a place to begin a trial in."""
@@ -218,7 +225,7 @@ class RayExecutor:
             self._end(slot.name)
             said = str(getattr(error, "cause", error)).partition("\n")[0][:300]
             failure = LOST.changed(message=f"its place on the Ray cluster was lost: {said}")
-            yield Exited(context.trial, failure, False, "", (), time.time(), lost=True)
+            yield Exited(context.trial, failure, slot.stopping, "", (), time.time(), lost=True)
             return
         slot.answered(news)
         for note in news.notes:

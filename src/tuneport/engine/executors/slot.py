@@ -57,6 +57,8 @@ class Slot:
     waits: bool = False
     """It has not answered since its trial was given to it."""
     began: float = 0.0
+    stopping: bool = False
+    """Its trial has been asked to end."""
 
     def begin(self, context: TrialContext, timeout: float | None) -> None:
         """Give it a trial to start."""
@@ -67,7 +69,13 @@ class Slot:
         """It has this trial."""
         self.context, self.began = context, time.monotonic()
         self.seen = self.read = 0
-        self.pending, self.waits = None, False
+        self.pending, self.waits, self.stopping = None, False, False
+
+    def stop(self) -> None:
+        """Have its trial end."""
+        if self.context is not None:
+            self.stopping = True
+            self.actor.stop.remote(key(self.context))
 
     def ask(self) -> Any:
         """The question that is under way, for news of its trial."""
@@ -102,7 +110,8 @@ class SlotActor:
         self._trial = 0
         self._events: list[Event] = []
         self._log: Path | None = None
-        self._stopping = False
+        self._stopping: set[str] = set()
+        """The trials that are to end: whoever asks for that may be heard before the trial is."""
         self._running = False
         self._asked = time.monotonic()
         self._team: Team | None = None
@@ -113,7 +122,7 @@ class SlotActor:
         """Start a trial; the one before has ended. Returns what happens at once."""
         with self._lock:
             self._key, self._trial, self._events = key(context), context.trial, []
-            self._stopping, self._running = False, True
+            self._running = True
             if context.job.trial.resources.replicas > len(context.replica.peers):
                 context = self._gather(context, timeout)
             here = self._at_home(context)
@@ -140,9 +149,9 @@ class SlotActor:
         """Whether this is the trial that runs here, or ran here last."""
         return self._key == key
 
-    def stop(self) -> None:
-        """Stop the trial with the next look at it."""
-        self._stopping = True
+    def stop(self, key: str) -> None:
+        """Stop a trial with the next look at it."""
+        self._stopping.add(key)
 
     def news(self, key: str, seen: int, read: int) -> News:
         """What happened to a trial after so many events and bytes of output, as soon as there is something."""
@@ -160,16 +169,16 @@ class SlotActor:
             return News(self._events[seen:], notes, self._output(read))
 
     def _look(self, patience: float) -> None:
-        if self._stopping:
-            self._stopping = False
-            self._executor.stop(self._trial)
-            if self._team is not None:
-                self._team.stop()
         events = self._executor.wait(patience)
         if self._team is not None:
             events = self._team.judge(events, lambda: self._executor.stop(self._trial))
         self._events += events
         self._running = not any(isinstance(event, Exited) for event in events)
+        if self._key in self._stopping:
+            self._stopping.remove(self._key)
+            self._executor.stop(self._trial)
+            if self._team is not None:
+                self._team.stop()
 
     def _output(self, read: int) -> bytes:
         """What the trial has written, for a runner that does not see our folders."""
@@ -238,14 +247,16 @@ class Team:
         places = [PlacementGroupSchedulingStrategy(group, index) for index in range(1, resources.replicas)]
         actors = [member.options(max_concurrency=CALLS, scheduling_strategy=one, **wanted) for one in places]
         self._members = [Slot("", one.remote(contract, grace)) for one in actors]
+        self._stopping = False
+        """Its shares are to end, because one failed or somebody asked for that."""
         self._cause: Exited | None = None
-        """The first share that failed."""
+        """The share that failed, if that is why."""
         self._end: Exited | None = None
         """How the share of our node ended."""
 
     def start(self, context: TrialContext, timeout: float | None, first: Whereabouts) -> TrialContext:
         """Start the shares of the other nodes. Returns the share of ours."""
-        self._cause = self._end = None
+        self._stopping, self._cause, self._end = False, None, None
         asked = [one.actor.whereabouts.remote() for one in self._members]
         places = [first, *self._ray.get(asked, timeout=GATHERING)]
         nodes = list(dict.fromkeys(place.node for place in places))
@@ -263,12 +274,14 @@ class Team:
 
     def stop(self) -> None:
         """End the shares of the other nodes."""
+        self._stopping = True
         for one in self._members:
-            if one.context is not None:
-                one.actor.stop.remote()
+            one.stop()
 
     def judge(self, events: Sequence[Event], stop: Callable[[], None]) -> list[Event]:
         """What happened to the trial: it has ended when all shares have, and failed as the first that failed.
+
+        A share that fails once they are to end, such as for want of those that have ended before it, means nothing.
 
         Args:
             events: of our share.
@@ -278,15 +291,17 @@ class Team:
         self._end = next((event for event in events if isinstance(event, Exited)), self._end)
         ends = [event for event in events if isinstance(event, Exited)] + self._ends()
         failed = next((one for one in ends if one.failure is not None), None)
-        if failed is not None and self._cause is None:
+        if failed is not None and not self._stopping:
             self._cause = failed
             self.stop()
             stop()
         if self._end is None or any(one.context is not None for one in self._members):
             return reports
-        if self._cause is None:
-            return [*reports, self._end]
-        return [*reports, replace(self._end, failure=self._cause.failure, stopped=False, lost=self._cause.lost)]
+        if self._cause is not None:
+            end = replace(self._end, failure=self._cause.failure, stopped=False, lost=self._cause.lost)
+        else:
+            end = replace(self._end, failure=None, stopped=self._stopping)
+        return [*reports, end]
 
     def _ends(self) -> list[Exited]:
         """The shares of other nodes that have ended since the last look."""
