@@ -146,3 +146,35 @@ time.sleep(0.5)
     one.executor.stop(1)
     end = one.end()
     assert (end.stopped, end.failure is None) == (not at_fault, not at_fault), end
+
+
+def test_a_slot_that_is_free_for_long_is_let_go(
+    runner: Callable[..., Runner], until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runner does so before it would leave, so that no trial is given to one that has left."""
+    monkeypatch.setattr(executors.ray, "ABANDONED", 2.0)
+    one = runner()
+    one.start(1, "print('loss=1')")
+    assert one.end().failure is None
+    assert reserved(one.name)
+    until(lambda: one.wait() or not reserved(one.name))
+    one.start(2, "print('loss=1')")
+    assert not one.end().lost
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_slot_whose_runner_was_killed_ends_after_its_trial(
+    runner: Callable[..., Runner],
+    until: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    replicas: int,
+) -> None:
+    monkeypatch.setattr(executors.ray, "ABANDONED", 1.0)
+    done = tmp_path / "done"
+    one = runner(replicas=replicas)
+    one.start(1, f"open({str(tmp_path / 'begun')!r}, 'w').close(); time.sleep(3); open({str(done)!r}, 'w').close()")
+    until((tmp_path / "begun").exists)
+    until(lambda: not reserved(one.name))
+    assert done.exists()
+    assert one.end().lost, "nobody asked until now"

@@ -165,7 +165,10 @@ class RayExecutor:
                 self._ray.util.remove_placement_group(self._ray.util.get_placement_group(name))
 
     def _make_room(self) -> None:
-        """End a slot that is free for each that waits for a place, such as after a node was lost."""
+        """End slots that are free: those of long ago, and one for each that waits for a place."""
+        for slot in self._idle():
+            if slot.since < time.monotonic() - ABANDONED / 2:
+                self._end(slot.name)  # before it goes by itself
         for _, slot in zip(self._waiting(PATIENCE), self._idle(), strict=False):
             self._end(slot.name)
         if not self._noted and self._waiting(LONG):
@@ -182,7 +185,7 @@ class RayExecutor:
     def _waiting(self, seconds: float) -> list[Slot]:
         """Those that have waited so long for a place to begin a trial in."""
         late = time.monotonic() - seconds
-        return [slot for slot in self._slots.values() if slot.waits and slot.began < late]
+        return [slot for slot in self._slots.values() if slot.waits and slot.since < late]
 
     def _idle(self) -> list[Slot]:
         return [slot for slot in self._slots.values() if slot.context is None]

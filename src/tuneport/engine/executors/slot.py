@@ -23,6 +23,8 @@ POLL = 5.0
 """Seconds for which one question to a slot waits for news."""
 FIRST_POLL = 1.0
 """Seconds for which the order to start a trial does."""
+UNASKED = 10.0
+"""Seconds between looks at a trial that nobody asks for."""
 SLICE = 0.1
 """Seconds after which a slot looks whether its trial is to be stopped."""
 LINGER = 0.02
@@ -56,7 +58,8 @@ class Slot:
     pending: Any = None
     waits: bool = False
     """It has not answered since its trial was given to it."""
-    began: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+    """When its trial was given to it, or ended."""
     stopping: bool = False
     """Its trial has been asked to end."""
 
@@ -67,7 +70,7 @@ class Slot:
 
     def take(self, context: TrialContext) -> None:
         """It has this trial."""
-        self.context, self.began = context, time.monotonic()
+        self.context, self.since = context, time.monotonic()
         self.seen = self.read = 0
         self.pending, self.waits, self.stopping = None, False, False
 
@@ -89,7 +92,7 @@ class Slot:
         self.seen += len(news.events)
         self.read += len(news.output)
         if any(isinstance(event, Exited) for event in news.events):
-            self.context = None
+            self.context, self.since = None, time.monotonic()
 
 
 class SlotActor:
@@ -113,7 +116,8 @@ class SlotActor:
         self._stopping: set[str] = set()
         """The trials that are to end: whoever asks for that may be heard before the trial is."""
         self._running = False
-        self._asked = time.monotonic()
+        self._used = time.monotonic()
+        """When it was last asked for something, or had a trial."""
         self._team: Team | None = None
         if abandoned is not None:
             threading.Thread(target=self._leave_if_abandoned, args=(abandoned,), daemon=True).start()
@@ -147,6 +151,7 @@ class SlotActor:
 
     def has(self, key: str) -> bool:
         """Whether this is the trial that runs here, or ran here last."""
+        self._used = time.monotonic()
         return self._key == key
 
     def stop(self, key: str) -> None:
@@ -164,7 +169,7 @@ class SlotActor:
                 self._look(LINGER if len(self._events) > seen else SLICE)
                 if len(self._events) > seen:
                     end = min(end, time.monotonic() + LINGER)
-            self._asked = time.monotonic()
+            self._used = time.monotonic()
             notes, self._notes[:] = list(self._notes), []
             return News(self._events[seen:], notes, self._output(read))
 
@@ -206,9 +211,15 @@ class SlotActor:
         return replace(context, gpus=gpus, python=python, base=base, folder=str(folder))
 
     def _leave_if_abandoned(self, abandoned: float) -> None:
-        while self._running or time.monotonic() - self._asked < abandoned:
-            time.sleep(min(10, abandoned / 4))
-        self._leave()
+        """See to a trial that nobody asks for; leave when it has ended, and nobody has come for long."""
+        while True:
+            time.sleep(min(UNASKED, abandoned / 4))
+            with self._lock:
+                if self._running:
+                    self._look(SLICE)
+                    self._used = time.monotonic()
+                elif time.monotonic() - self._used > abandoned:
+                    self._leave()
 
     def _leave(self) -> None:
         from ray.util import get_current_placement_group, remove_placement_group  # noqa: PLC0415 - an extra
