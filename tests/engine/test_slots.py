@@ -13,7 +13,7 @@ import ray
 
 from tuneport.backends.local.launch import launch
 from tuneport.engine import executors
-from tuneport.engine.executors.cluster import NAMESPACE
+from tuneport.engine.executors.cluster import NAMESPACE, cluster_problems
 from tuneport.engine.executors.protocols import Event, Exited
 from tuneport.engine.executors.ray import RayExecutor
 from tuneport.engine.executors.slot import key
@@ -68,8 +68,9 @@ def runner(ray_cluster: Any, tmp_path: Path, make_job: Callable[..., TuningJob])
         return made[-1]
 
     yield make
-    for one in made:
-        one.executor.close()
+    if ray.is_initialized():
+        for one in made:
+            one.executor.close()
 
 
 def test_a_place_without_a_share_of_its_own_stays_with_its_trial(
@@ -85,9 +86,8 @@ def test_a_place_without_a_share_of_its_own_stays_with_its_trial(
 
 def reserved(run: str) -> list[str]:
     """What the cluster has of a run, or keeps a place for."""
-    groups = ray.util.placement_group_table().values()
-    names = [*ray.util.list_named_actors(), *(one["name"] for one in groups if one["state"] != "REMOVED")]
-    return [name for name in names if name.startswith(run)]
+    groups = [one for one in ray.util.placement_group_table().values() if one["state"] != "REMOVED"]
+    return [one["name"] for one in (*ray.util.list_named_actors(True), *groups) if one["name"].startswith(run)]
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
@@ -178,3 +178,27 @@ def test_a_slot_whose_runner_was_killed_ends_after_its_trial(
     until(lambda: not reserved(one.name))
     assert done.exists()
     assert one.end().lost, "nobody asked until now"
+
+
+def test_a_connection_of_somebody_else_is_used_and_left(
+    runner: Callable[..., Runner], ray_cluster: Any, until: Callable[..., Any]
+) -> None:
+    """In a notebook that is connected, in a namespace of its own; what a killed runner left is found nevertheless."""
+    killed = runner(replicas=2)
+    killed.start(1, "print('loss=1')")
+    assert killed.end().failure is None
+    ray.shutdown()
+    ray.init(address=ray_cluster.address, namespace="theirs", log_to_driver=False)
+    try:
+        assert cluster_problems(Resources(), None) == []
+        assert reserved(killed.name)
+        another = runner(replicas=2)
+        assert another.executor.lease() is not None
+        until(lambda: not reserved(killed.name))
+        another.start(2, "print('loss=1')")
+        assert another.end().failure is None
+        another.executor.close()
+        assert ray.is_initialized()
+        until(lambda: not reserved(another.name))
+    finally:
+        ray.shutdown()

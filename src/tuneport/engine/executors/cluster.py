@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -30,8 +30,8 @@ RAY_WORDS = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
 """What is asked for, to what nodes call it."""
 
 
-def connect(address: str | None) -> Any:
-    """Ray, connected to the cluster.
+def connect(address: str | None) -> tuple[Any, Callable[[], object]]:
+    """Ray, connected to the cluster, and what lets go of that; a connection that is there already stays.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -42,7 +42,7 @@ def connect(address: str | None) -> Any:
     except ImportError as error:
         raise MissingExtraError("Ray is not installed", hint="pip install 'tuneport[ray]'") from error
     if ray.is_initialized():
-        return ray
+        return ray, lambda: None
     where = address or os.environ.get("RAY_ADDRESS") or OWN  # Ray itself would look for one that anybody has started
     _check_reach(where)
     try:
@@ -58,7 +58,7 @@ def connect(address: str | None) -> Any:
         versions = "use the same versions of Python and Ray here and there"
         hint = versions if "ersion" in said else f"give an address of the cluster: {ADDRESSES}"
         raise BackendError(f"the Ray cluster at {where} cannot be used: {said}", backend=NAME, hint=hint) from error
-    return ray
+    return ray, ray.shutdown
 
 
 def _check_reach(address: str) -> None:
@@ -94,13 +94,13 @@ def cluster_problems(resources: Resources, address: str | None) -> list[Problem]
         BackendError: it does not answer, or its nodes have other versions.
         MissingExtraError: Ray is not installed.
     """
-    ray = connect(address)
+    ray, disconnect = connect(address)
     try:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         _check_versions(ray, nodes)
         return _lacks(nodes, resources)
     finally:
-        ray.shutdown()  # whoever drives the run connects for itself
+        disconnect()  # whoever drives the run connects for itself
 
 
 def _lacks(nodes: Sequence[Mapping[str, Any]], resources: Resources) -> list[Problem]:

@@ -62,7 +62,7 @@ class RayExecutor:
         grace: float = 10.0,
         note: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self._ray = connect(address)
+        self._ray, self._disconnect = connect(address)
         self._contract = contract
         self._grace = grace
         self._note = note
@@ -142,16 +142,16 @@ class RayExecutor:
         """End the slots in which nothing runs; see Executor."""
         for slot in self._idle():
             self._end(slot.name)
-        self._ray.shutdown()
+        self._disconnect()
 
     def _clear(self) -> None:
         """End the slots of a killed runner in which nothing ran that we have taken over."""
         if self._cleared:
             return
         self._cleared = True
-        groups = self._ray.util.placement_group_table().values()
-        reserved = {one["name"] for one in groups if one["state"] != "REMOVED"}
-        for name in {*self._ray.util.list_named_actors(), *reserved}:
+        actors = self._ray.util.list_named_actors(all_namespaces=True)
+        named = {one["name"] for one in actors if one["namespace"] == NAMESPACE}
+        for name in named | self._reserved().keys():
             if name.startswith(f"{self._run}/") and name not in self._slots:
                 self._end(name)
 
@@ -160,9 +160,19 @@ class RayExecutor:
         self._slots.pop(name, None)
         with contextlib.suppress(ValueError):  # it has ended by itself
             self._ray.kill(self._ray.get_actor(name, namespace=NAMESPACE))
-        if self._resources.replicas > 1:
-            with contextlib.suppress(ValueError):
-                self._ray.util.remove_placement_group(self._ray.util.get_placement_group(name))
+        if self._resources.replicas > 1 and (reserved := self._reserved().get(name)):
+            self._ray.util.remove_placement_group(reserved)
+
+    def _reserved(self) -> dict[str, Any]:
+        """The placement groups of the cluster; Ray itself finds only those of the namespace of who asks."""
+        from ray.util.placement_group import PlacementGroup  # noqa: PLC0415 - an extra
+
+        groups = self._ray.util.placement_group_table()
+        return {
+            one["name"]: PlacementGroup(self._ray.PlacementGroupID.from_hex(identity))
+            for identity, one in groups.items()
+            if one["state"] != "REMOVED"
+        }
 
     def _make_room(self) -> None:
         """End slots that are free: those of long ago, and one for each that waits for a place."""
@@ -201,13 +211,13 @@ class RayExecutor:
             lifetime="detached",
             max_concurrency=CALLS,
             runtime_env=self._environment,
-            scheduling_strategy=self._reserved(name),
+            scheduling_strategy=self._reserve(name),
             **needs(self._resources),
         )
         slot = self._slots[name] = Slot(name, actor.remote(self._contract, self._grace, ABANDONED))
         return slot
 
-    def _reserved(self, name: str) -> Any:
+    def _reserve(self, name: str) -> Any:
         """Where a slot goes: anywhere, or into a placement group with a place for each replica, all or none."""
         count = self._resources.replicas
         if count == 1:
