@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,24 +29,25 @@ class Runner:
     """Starts trials in slots of a size, as an engine does."""
 
     def __init__(self, address: str, folder: Path, make_job: Callable[..., TuningJob], **resources: Any) -> None:
-        self.name, self._folder, self._make_job = f"{folder.name}-run", folder, make_job
+        self.name, self._folder, self._make_job = f"{folder.name}-{os.getpid()}", folder, make_job
         self._resources = Resources(**resources)
         self.notes: list[str] = []
         self.events: list[Event] = []
+        self.trials = folder / "run" / "trials"
         self.executor = RayExecutor(
             launch, self.name, self._resources, address=address, grace=1.0, note=self.notes.append
         )
 
     def context(self, trial: int, script: str = "", attempt: int = 1) -> TrialContext:
         (self._folder / "run" / "trials").mkdir(parents=True, exist_ok=True)
-        folder = str(self._folder / "run" / "trials" / str(trial))
+        folder = str(self.trials / str(trial))
         job = self._make_job("import signal\n" + script, trial={"resources": self._resources})
         return TrialContext(job, self.name, trial, attempt, {"x": 0.5}, folder, str(self._folder), sys.executable)
 
-    def start(self, trial: int, script: str) -> dict[str, Any]:
+    def start(self, trial: int, script: str, attempt: int = 1) -> dict[str, Any]:
         assert self.executor.lease() is not None
         handle = self.executor.handle()
-        self.executor.start(self.context(trial, script), timeout=None)
+        self.executor.start(self.context(trial, script, attempt), timeout=None)
         return handle
 
     def end(self, seconds: float = 60) -> Exited:
@@ -68,9 +72,10 @@ def runner(ray_cluster: Any, tmp_path: Path, make_job: Callable[..., TuningJob])
         return made[-1]
 
     yield make
-    if ray.is_initialized():
-        for one in made:
+    for one in reversed(made):
+        if ray.is_initialized():
             one.executor.close()
+        shutil.rmtree(Path(tempfile.gettempdir(), "tuneport", one.name), ignore_errors=True)  # of nodes
 
 
 def test_a_place_without_a_share_of_its_own_stays_with_its_trial(
@@ -202,3 +207,36 @@ def test_a_connection_of_somebody_else_is_used_and_left(
         until(lambda: not reserved(another.name))
     finally:
         ray.shutdown()
+
+
+def test_output_comes_whole_from_nodes_that_do_not_see_our_folders(
+    runner: Callable[..., Runner], tmp_path: Path, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one answer has, to a second runner after a killed one; another attempt's is kept apart."""
+    monkeypatch.chdir(tmp_path)  # a node takes folders that are named from here for others
+    go, log = tmp_path / "go", tmp_path / "away" / "trials" / "1" / "output.log"
+    script = f"""
+print("loss=1", flush=True)
+while not os.path.exists({str(go)!r}): time.sleep(0.01)
+print("x" * 3_000_000 + "the end")
+"""
+    one = runner()
+    one.trials = Path("away", "trials")
+    handle = one.start(1, script)
+    until(lambda: one.wait() or log.exists())
+    ray.shutdown()
+    another = runner()
+    another.trials = one.trials
+    assert another.executor.adopt(another.context(1, script), handle, timeout=None)
+    go.touch()
+    assert another.end().failure is None
+    first = "loss=1\n" + "x" * 3_000_000 + "the end\n"
+    assert log.read_text() == first
+    another.start(1, "print('loss=2')", attempt=2)
+    assert another.end().failure is None
+    assert log.read_text() == "loss=2\n"
+    assert (log.parent / "attempt-1" / "output.log").read_text() == first
+    another.start(2, "print('loss=2')")
+    another.end()
+    (note,) = another.notes
+    assert "do not see away:" in note

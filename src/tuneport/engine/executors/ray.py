@@ -16,6 +16,7 @@ from typing import Any
 
 from tuneport.engine.devices import Lease
 from tuneport.engine.executors.cluster import NAME, NAMESPACE, bundle, connect, needs, places
+from tuneport.engine.executors.crew import LOG
 from tuneport.engine.executors.process import LOST
 from tuneport.engine.executors.protocols import Event, Exited
 from tuneport.engine.executors.slot import CALLS, Slot, SlotActor, key
@@ -65,14 +66,14 @@ class RayExecutor:
         self._ray, self._disconnect = connect(address)
         self._contract = contract
         self._grace = grace
-        self._note = note
+        self._tell = note
         self._resources = resources
         self._environment = {"working_dir": working_dir} if working_dir else {}
         self._run = run
         self._slots: dict[str, Slot] = {}
         self._cleared = False
         self._next: Slot | None = None
-        self._noted = False
+        self._noted: set[str] = set()
 
     # As a pool --------------------------------------------------------------------------------------------------
 
@@ -105,6 +106,7 @@ class RayExecutor:
     def start(self, context: TrialContext, *, timeout: float | None) -> None:
         """Start a trial in the slot that `handle` named; see Executor."""
         assert self._next is not None  # noqa: S101 - tells the type checker what the protocol means
+        _move_aside(context)
         self._next.begin(context, timeout)
 
     def adopt(self, context: TrialContext, handle: dict[str, Any], *, timeout: float | None) -> bool:
@@ -118,6 +120,8 @@ class RayExecutor:
             return False
         slot = self._slots[handle["slot"]] = Slot(handle["slot"], actor)
         slot.take(context)
+        log = _log(context)
+        slot.read = log.stat().st_size if log.exists() else 0
         return True
 
     def stop(self, trial: int) -> None:
@@ -181,9 +185,13 @@ class RayExecutor:
                 self._end(slot.name)  # before it goes by itself
         for _, slot in zip(self._waiting(PATIENCE), self._idle(), strict=False):
             self._end(slot.name)
-        if not self._noted and self._waiting(LONG):
-            self._noted = True
+        if self._waiting(LONG):
             self._note("trials wait for room on the Ray cluster: others hold what they need (ray status says what)")
+
+    def _note(self, message: str) -> None:
+        if message not in self._noted:
+            self._noted.add(message)
+            self._tell(message)
 
     def _given_up(self) -> Iterator[Event]:
         """End slots that wait for a place for a trial that is to stop: no word reaches them until they have one."""
@@ -244,11 +252,24 @@ class RayExecutor:
         for note in news.notes:
             self._note(note)
         if news.output:
-            _append(Path(context.folder), news.output)
+            _append(_log(context), news.output)
         yield from news.events
 
 
-def _append(folder: Path, output: bytes) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "output.log").open("ab") as file:
+def _log(context: TrialContext) -> Path:
+    return Path(context.folder) / LOG
+
+
+def _append(log: Path, output: bytes) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
         file.write(output)
+
+
+def _move_aside(context: TrialContext) -> None:
+    """Keep an earlier attempt's output by itself; on nodes that do not see our folders, nobody does that for us."""
+    log = _log(context)
+    if context.attempt > 1 and log.exists():
+        earlier = log.parent / f"attempt-{context.attempt - 1}"
+        earlier.mkdir(exist_ok=True)
+        log.replace(earlier / LOG)

@@ -31,6 +31,8 @@ LINGER = 0.02
 """Seconds for which news wait for more of it: a report, and the end of a trial that has reported, are one answer."""
 GATHERING = 120.0
 """Seconds in which the other places of a trial must say where they are; Ray has reserved them."""
+PIECE = 1 << 20
+"""Bytes of output that one answer has at most."""
 CALLS = 4
 """Calls that a slot answers at once: one waits for news, while others ask it to stop."""
 
@@ -171,7 +173,10 @@ class SlotActor:
                     end = min(end, time.monotonic() + LINGER)
             self._used = time.monotonic()
             notes, self._notes[:] = list(self._notes), []
-            return News(self._events[seen:], notes, self._output(read))
+            events, output = self._events[seen:], self._output(read)
+            if len(output) == PIECE:  # the end is told with the last of the output
+                events = [event for event in events if not isinstance(event, Exited)]
+            return News(events, notes, output)
 
     def _look(self, patience: float) -> None:
         events = self._executor.wait(patience)
@@ -191,7 +196,7 @@ class SlotActor:
             return b""
         with self._log.open("rb") as file:
             file.seek(read)
-            return file.read(1 << 20)
+            return file.read(PIECE)
 
     def _at_home(self, context: TrialContext) -> TrialContext:
         """The trial as this node can run it: with the GPUs that Ray gives us, and folders that are here."""
@@ -203,11 +208,11 @@ class SlotActor:
         base = context.base if Path(context.base).is_dir() and not brought else os.getcwd()  # noqa: PTH109
         folder = Path(context.folder)
         if not folder.parent.parent.is_dir():
-            folder = Path(tempfile.gettempdir()) / "tuneport" / context.run / str(context.trial)
             self._notes.append(
-                f"nodes of the Ray cluster do not see {context.folder}: files of trials other than their output "
+                f"nodes of the Ray cluster do not see {folder.parent.parent}: files of trials other than their output "
                 "stay on their nodes, below the directory for temporary files"
             )
+            folder = Path(tempfile.gettempdir()) / "tuneport" / context.run / str(context.trial)
         return replace(context, gpus=gpus, python=python, base=base, folder=str(folder))
 
     def _leave_if_abandoned(self, abandoned: float) -> None:
