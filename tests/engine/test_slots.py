@@ -106,7 +106,7 @@ def test_a_trial_that_waits_for_room_can_be_stopped(
     ray.get(others.ready())
     one.start(1, "print('loss=1')")
     one.executor.stop(1)
-    end = one.end(10)
+    end = one.end(30)
     assert (end.failure, end.stopped, end.lost) == (None, True, False)
     until(lambda: not reserved(one.name))
     ray.util.remove_placement_group(others)
@@ -124,7 +124,7 @@ def test_a_stop_that_is_heard_before_the_trial_counts(runner: Callable[..., Runn
     assert one.start(2, "time.sleep(0.5)") == handle
     assert not one.end().stopped
     assert one.start(3, "time.sleep(60)") == handle
-    assert one.end(10).stopped
+    assert one.end(30).stopped
 
 
 @pytest.mark.parametrize("at_fault", [False, True])
@@ -157,7 +157,7 @@ def test_a_slot_that_is_free_for_long_is_let_go(
     runner: Callable[..., Runner], until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its runner does so before it would leave, so that no trial is given to one that has left."""
-    monkeypatch.setattr(executors.ray, "ABANDONED", 2.0)
+    monkeypatch.setattr(executors.ray, "ABANDONED", 4.0)
     one = runner()
     one.start(1, "print('loss=1')")
     assert one.end().failure is None
