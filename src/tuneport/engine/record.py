@@ -219,7 +219,8 @@ class Record:
 
     def verdict(self) -> Verdict | None:
         """Why the run is to end now; None if it may go on."""
-        return self.tally.verdict(self.seconds, self.cost)
+        cost = 0.0 if self.job.budget.max_cost is None else self.cost  # looks at all trials that run
+        return self.tally.verdict(self.seconds, cost)
 
     def trial(self, trial: Trial) -> Trial:
         """A trial of the study with what the engine knows of it."""
