@@ -9,7 +9,9 @@ from tuneport.model.parameters import Categorical, Float, Int, when
 from tuneport.model.results import TrialState
 from tuneport.model.study import Anneal, Bayesian, Random, Tpe, maximize
 from tuneport.search.protocols import Observation
+from tuneport.search.searchers import bayesian
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, StackedProcess
+from tuneport.search.searchers.learning import representative
 from tuneport.search.searchers.precedents import Precedents
 from tuneport.search.space import Space
 from tuneport.search.study import Study
@@ -120,3 +122,24 @@ def test_a_stack_is_the_sum_of_its_parts():
     step = np.array([1e-6, 0.0])
     numeric = (stack.mean(places + step) - stack.mean(places - step)) / 2e-6
     np.testing.assert_allclose(stack.slopes(places)[2][:, 0], numeric, rtol=1e-4)
+
+
+def test_a_model_holds_the_best_trials_whatever_history_expected_of_them(monkeypatch):
+    """Not those that were better than expected, of which the worst may be."""
+    held = []
+
+    def expecting(kernel, features, values, waiting):
+        held.append(features)
+        return GaussianProcess(kernel, features, values)
+
+    monkeypatch.setattr(bayesian, "expecting", expecting)
+    monkeypatch.setattr(bayesian, "representative", lambda values: representative(values, 20))
+    space = [Float("x", 0, 1)]
+    history = played(lambda p: p["x"] ** 2, 40, Random(), space).trials
+    study = played(lambda p: p["x"] ** 2 + 0.01 * np.sin(40 * p["x"]), 60, Random(), space, seed=5)
+    seen = Study(spec(space, Bayesian()), seed=1, history=history)
+    for trial in study.trials:
+        seen.tell(seen.ask(trial.parameters), trial.metrics)
+    seen.propose()
+    best = sorted(study.trials, key=lambda trial: trial.metrics["loss"])[:10]
+    assert {round(trial.parameters["x"], 9) for trial in best} <= {round(float(x), 9) for x in held[-1][:, 0]}
