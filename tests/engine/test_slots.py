@@ -19,8 +19,7 @@ from tuneport.engine import executors
 from tuneport.engine.executors.cluster import NAMESPACE, cluster_problems
 from tuneport.engine.executors.protocols import Event, Exited
 from tuneport.engine.executors.ray import RayExecutor
-from tuneport.engine.executors.slot import key
-from tuneport.engine.launch import TrialContext
+from tuneport.engine.launch import TrialContext, token
 from tuneport.model.job import TuningJob
 from tuneport.model.trial_spec import Resources
 
@@ -120,7 +119,7 @@ def test_a_stop_that_is_heard_before_the_trial_counts(runner: Callable[..., Runn
     handle = one.start(1, "print('loss=1')")
     assert not one.end().stopped
     slot = ray.get_actor(handle["slot"], namespace=NAMESPACE)
-    ray.get([slot.stop.remote(key(one.context(trial))) for trial in (1, 3)])
+    ray.get([slot.stop.remote(token(one.context(trial))) for trial in (1, 3)])
     assert one.start(2, "time.sleep(0.5)") == handle
     assert not one.end().stopped
     assert one.start(3, "time.sleep(60)") == handle

@@ -2,7 +2,7 @@
 
 It is started as a script with the standard library alone. Orders come as JSON lines on its standard input::
 
-    {"do": "start", "key": "7.1", "token": "digits-7f3a/7.1", "argv": [...], "cwd": "...", "env": {...},
+    {"do": "start", "key": "7.1", "token": "digits-7f3a-7-1", "argv": [...], "cwd": "...", "env": {...},
      "folder": "...", "timeout": 60.0, "grace": 10.0, "patterns": {"accuracy": "accuracy=([0-9.]+)"}, "cores": [0, 1]}
     {"do": "stop", "key": "7.1"}
 

@@ -22,7 +22,7 @@ from tuneport.engine.executors.crew import crew, crew_size, together
 from tuneport.engine.executors.keeper import MARK
 from tuneport.engine.executors.protocols import Emitted, Event, Exited, Measured
 from tuneport.engine.executors.warming import warm_order
-from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext, own_folder
+from tuneport.engine.launch import Launch, LaunchContract, Reported, TrialContext, own_folder, token
 from tuneport.engine.metering import PERIOD, Metering, Usage, Watched
 from tuneport.engine.processes import alive, began, children, variable_of
 from tuneport.errors import TuneportError
@@ -143,7 +143,7 @@ class ProcessExecutor:
                 "timeout": timeout,
                 "grace": self._grace,
                 "patterns": dict(launch.patterns),
-                "token": _token(context),
+                "token": token(context),
                 "cores": list(context.cores),
                 "warm": warm,
             }
@@ -304,7 +304,7 @@ class ProcessExecutor:
 
     def _measure(self) -> Iterator[Event]:
         """Look at what running trials have of memory, and end those that have more than they may."""
-        running = {_token(one.context): one for one in self._running.values()}
+        running = {token(one.context): one for one in self._running.values()}
         keepers = {one.adopted.keeper for one in running.values() if one.adopted}
         keepers |= {self._keeper_pid} if self._keeper else set()
         for mark, usage in self._metering.usage({mark: one.watched for mark, one in running.items()}, keepers).items():
@@ -382,11 +382,6 @@ def _key(context: TrialContext) -> str:
     return f"{context.trial}.{context.attempt}"
 
 
-def _token(context: TrialContext) -> str:
-    """What marks every process of one attempt on this machine."""
-    return f"{context.run}/{_key(context)}"
-
-
 def _lost(running: _Running) -> dict[str, Any]:
     return {
         "key": _key(running.context),
@@ -420,20 +415,20 @@ def _found(running: _Running, pid: int, since: str | None) -> bool:
             return True
         if not alive(pid, since):
             return _end(running) is not None
-        if _word(running, "ordered.json") is not None or _watches(pid, _token(running.context)):
+        if _word(running, "ordered.json") is not None or _watches(pid, token(running.context)):
             return True
         time.sleep(0.05)
     return False
 
 
-def _watches(pid: int, token: str) -> bool:
+def _watches(pid: int, mark: str) -> bool:
     """Whether a keeper has a descendant of this trial, or a child of which that cannot be told."""
     own = children(pid)
     if own is None:
         return True
     marks = [variable_of(child, MARK) for child in own]
     forked = [variable_of(one, MARK) for child in own for one in children(child) or ()]
-    return token in marks or token in forked or None in marks
+    return mark in marks or mark in forked or None in marks
 
 
 def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
@@ -457,6 +452,6 @@ def _prepare(folder: Path, launch: Launch, attempt: int) -> None:
 def _signal_processes(running: _Running, number: int) -> None:
     """Signal all processes of a trial, wherever they have gone; they carry its mark."""
     for path in Path("/proc").glob("[0-9]*"):
-        if variable_of(int(path.name), MARK) == _token(running.context):
+        if variable_of(int(path.name), MARK) == token(running.context):
             with contextlib.suppress(OSError):
                 os.kill(int(path.name), number)

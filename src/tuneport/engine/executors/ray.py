@@ -19,8 +19,8 @@ from tuneport.engine.executors.cluster import NAME, NAMESPACE, bundle, connect, 
 from tuneport.engine.executors.crew import LOG
 from tuneport.engine.executors.process import LOST
 from tuneport.engine.executors.protocols import Event, Exited
-from tuneport.engine.executors.slot import CALLS, Slot, SlotActor, key
-from tuneport.engine.launch import LaunchContract, TrialContext
+from tuneport.engine.executors.slot import CALLS, Slot, SlotActor
+from tuneport.engine.launch import LaunchContract, TrialContext, token
 from tuneport.model.trial_spec import Resources
 
 PATIENCE = 5.0
@@ -114,7 +114,7 @@ class RayExecutor:
         del timeout  # its slot has it
         try:
             actor = self._ray.get_actor(handle["slot"], namespace=NAMESPACE)
-            if not self._ray.get(actor.has.remote(key(context)), timeout=ADOPTION):
+            if not self._ray.get(actor.has.remote(token(context)), timeout=ADOPTION):
                 return False
         except (ValueError, self._ray.exceptions.RayError):
             return False

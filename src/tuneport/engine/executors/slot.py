@@ -16,7 +16,7 @@ from tuneport.engine.executors.cluster import needs
 from tuneport.engine.executors.crew import free_ports
 from tuneport.engine.executors.process import ProcessExecutor
 from tuneport.engine.executors.protocols import Event, Exited
-from tuneport.engine.launch import LaunchContract, Peer, Replica, TrialContext
+from tuneport.engine.launch import LaunchContract, Peer, Replica, TrialContext, token
 from tuneport.model.trial_spec import Resources
 
 POLL = 5.0
@@ -80,12 +80,12 @@ class Slot:
         """Have its trial end."""
         if self.context is not None:
             self.stopping = True
-            self.actor.stop.remote(key(self.context))
+            self.actor.stop.remote(token(self.context))
 
     def ask(self) -> Any:
         """The question that is under way, for news of its trial."""
         if self.pending is None and self.context is not None:
-            self.pending = self.actor.news.remote(key(self.context), self.seen, self.read)
+            self.pending = self.actor.news.remote(token(self.context), self.seen, self.read)
         return self.pending
 
     def answered(self, news: News) -> None:
@@ -127,7 +127,7 @@ class SlotActor:
     def start(self, context: TrialContext, timeout: float | None) -> News:
         """Start a trial; the one before has ended. Returns what happens at once."""
         with self._lock:
-            self._key, self._trial, self._events = key(context), context.trial, []
+            self._key, self._trial, self._events = token(context), context.trial, []
             self._running = True
             if context.job.trial.resources.replicas > len(context.replica.peers):
                 context = self._gather(context, timeout)
@@ -334,8 +334,3 @@ class Team:
                 self._note(note)
             ends += [event for event in news.events if isinstance(event, Exited)]
         return ends
-
-
-def key(context: TrialContext) -> str:
-    """What a slot knows an attempt of a trial by."""
-    return f"{context.run}/{context.trial}.{context.attempt}"

@@ -9,7 +9,7 @@ The answer is ``{"ready": true}``, or ``{"refused": "why"}`` if the modules leav
 threads, child processes, connections, a CUDA context. Then every order is one trial, and comes with the descriptor of
 its output::
 
-    {"key": "7.1", "words": ["train.py", "--x=1"], "cwd": "...", "env": {...}, "token": "digits-7f3a/7.1",
+    {"key": "7.1", "words": ["train.py", "--x=1"], "cwd": "...", "env": {...}, "token": "digits-7f3a-7-1",
      "cores": [0, 1], "learn": false}
 
 What is told of it: ``{"key": "7.1", "pid": 4711}`` when it begins, ``{"key": "7.1", "code": 0}`` when it has ended and,

@@ -57,11 +57,11 @@ _DRAWS = 64
 class BayesianSearcher:
     """Asks a model of the losses where an improvement is most to be expected.
 
-    The first trials are a Latin hypercube; where earlier jobs are known, in a box around their good trials, and what
-    they make expect is the mean around which the model varies, as far as it agrees with what is seen. A running trial
-    counts as what the model expects of it, with no doubt left, and its close surroundings wait for its result, so that
-    trials asked for together differ. Where trials fail, and where they keep each constraint, are models of their own;
-    before any trial keeps them all, these alone are followed.
+    After the middle of the space (see `DefaultsFirst`), the first trials are a Latin hypercube; where earlier jobs are
+    known, in a box around their good trials, and what they make expect is the mean around which the model varies, as
+    far as it agrees with what is seen. A running trial counts as what the model expects of it, with no doubt left, and
+    its close surroundings wait for its result, so that trials asked for together differ. Where trials fail, and where
+    they keep each constraint, are models of their own; before any trial keeps them all, these alone are followed.
 
     Trials that share the best loss lie on a plateau, where a model expects slight improvements for ever: the more there
     are, the more an improvement has to improve.
