@@ -16,12 +16,13 @@ from tuneport.model.parameters import Categorical, Discrete, Float, Int, when
 from tuneport.search.searchers.bayesian import latin_hypercube
 from tuneport.search.searchers.bending import bent, stretch
 from tuneport.search.searchers.embedding import Embedding
+from tuneport.search.searchers.evidence import Evidence
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, Prior, fit, misfit
 from tuneport.search.searchers.improvement import improvement_slopes, log_expected_improvement, log_gain
 from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.outlook import Improvement, Outlook
 from tuneport.search.searchers.parzen import Parzen
-from tuneport.search.searchers.warping import warped
+from tuneport.search.searchers.warping import nearly_best, sensible, warped
 from tuneport.search.space import Space
 
 from .spaces import BRANCHES
@@ -244,6 +245,44 @@ def test_warping_keeps_the_order_and_is_standard(losses):
     assert out.std() == pytest.approx(1.0) or (out == 0).all()
     order = np.argsort(losses, kind="stable")
     assert (np.diff(out[order]) >= -1e-9).all()
+
+
+PLATEAU = [0.03, math.nextafter(0.03, 1), 0.03 - 1e-17] * 20
+
+
+def test_on_a_plateau_all_else_is_told_apart_and_nothing_is_absurd():
+    """Nearly all trials lie on it, but for rounding, so that half of the losses say nothing of what is far."""
+    losses = np.array([*PLATEAU, 0.0367, 0.21, 0.74])
+    assert np.isfinite(sensible(losses)).all()
+    out = warped(losses)
+    assert (np.diff(out[-3:]) > 0.01).all()
+    assert out[-3] - out[0] > 0.01
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_absurd_is_what_is_far_out_and_large_as_well(unit):
+    usual = np.array([0.5, 0.6, 0.8, 1.3])
+    assert np.isfinite(sensible(unit * np.append(usual, [20.0, 60.0]))).all()
+    np.testing.assert_array_equal(np.isfinite(sensible(unit * np.append(usual, [60.0, 1e3]))), [True] * 5 + [False])
+
+
+def test_what_is_nearly_the_best():
+    assert nearly_best(np.array([1.0, 2.0, 5.0])) == pytest.approx(1.0, abs=1e-8)
+    assert nearly_best(np.array([1.0, 2.0, 5.0]), 0.1) == pytest.approx(1.1)
+    assert nearly_best(np.array([-1e308, 0.0, 1e308]), 0.5) == pytest.approx(-5e307)
+    assert nearly_best(np.array(PLATEAU)) >= max(PLATEAU)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1.0, 1e300])
+def test_creeping_is_no_success(unit):
+    """Counted is since when nothing was clearly better: what only shaves a little off the best is not."""
+
+    def since_best(losses):
+        return Evidence(np.empty((len(losses), 0)), unit * np.array(losses), np.empty((len(losses), 0))).since_best()
+
+    falling = [9.0, 4.0, 7.0, 5.0, 8.0, 1.0, 6.0, 0.999, 0.998, 0.997, 0.996]
+    assert since_best(falling) == 5
+    assert since_best([*falling, 0.5, 3.0]) == 1
 
 
 def test_warping_makes_skewed_losses_even():

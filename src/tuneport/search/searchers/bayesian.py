@@ -23,7 +23,7 @@ from tuneport.search.searchers.outlook import Improvement, Outlook, Term
 from tuneport.search.searchers.precedents import Precedents
 from tuneport.search.searchers.threads import one_thread
 from tuneport.search.searchers.tpe import TpeSearcher
-from tuneport.search.searchers.warping import warped
+from tuneport.search.searchers.warping import nearly_best, warped
 from tuneport.search.space import Array, Space
 
 _INITIAL = 5
@@ -43,11 +43,11 @@ _MOVED = 8
 _CLIMBERS = 4
 """Candidates that are moved uphill at the end."""
 _PATIENCE = 5
-"""Trials without a new best, after which every other suggestion doubts the kernel."""
+"""Trials without a clearly better one, after which every other suggestion doubts the kernel."""
 _SHORTEST = 0.1
 """How far lengths shrink in doubt."""
 _LAST_RESORT = 10
-"""Trials without a new best, after which every fourth suggestion is not the model's at all."""
+"""Trials without a clearly better one, after which every fourth suggestion is not the model's at all."""
 _PER_TIE, _MOST = 0.1, 0.5
 """By how much more, in standard deviations, an improvement must improve for every trial that shares the best loss."""
 _DRAWS = 64
@@ -66,7 +66,7 @@ class BayesianSearcher:
     Trials that share the best loss lie on a plateau, where a model expects slight improvements for ever: the more there
     are, the more an improvement has to improve.
 
-    When no trial has been a new best for a while, the kernel may be too sure of what it has not seen: every other
+    When no trial has been clearly better for a while, the kernel may be too sure of what it has not seen: every other
     suggestion then takes shorter lengths, the shorter the longer this lasts (after Berkenkamp et al. 2019). If that
     does not help, no kernel may fit, as on a plateau or among many narrow valleys: every other one of these is then
     drawn by the densities of `TpeSearcher`, which assume no smoothness.
@@ -178,7 +178,7 @@ class BayesianSearcher:
         if not len(kept):
             return []
         legal = evidence.losses[evidence.legal]
-        ties = np.count_nonzero(legal == legal.min()) - 1
+        ties = np.count_nonzero(legal <= nearly_best(legal)) - 1
         return [Improvement(model, float(model.mean(kept).min()) - min(_PER_TIE * ties, _MOST))]
 
     def _measured(self, evidence: Evidence, finished: Sequence[Observation], features: Array) -> tuple[Array, Array]:

@@ -12,11 +12,13 @@ import numpy.typing as npt
 from tuneport.search.pareto import fronts
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.novelty import Followed
-from tuneport.search.searchers.warping import sensible, warped
+from tuneport.search.searchers.warping import nearly_best, sensible, warped
 from tuneport.search.space import Array, Space
 
 _FRONTED = 50
 """Trials among which fronts are told apart; nobody takes more for good."""
+_NEARLY = 0.03
+"""How far from the best a loss is as good as the best, as a share of the way to the median."""
 _MARGIN = 0.1
 """How far beyond the worst result the point lies from which hypervolumes are measured, per objective."""
 
@@ -69,8 +71,14 @@ class Evidence:
         return int(np.isfinite(self.losses).sum())
 
     def since_best(self) -> int:
-        """Number of trials after the best one, or of all if none has a result."""
-        return len(self.losses) - 1 - int(np.nanargmin(self.losses)) if self.usable else len(self.losses)
+        """Number of trials after the first that was nearly as good as the best one, or of all if none has a result.
+
+        A search that creeps along a valley finds a new best with every other trial, and nothing to speak of.
+        """
+        if not self.usable:
+            return len(self.losses)
+        limit = nearly_best(self.losses[np.isfinite(self.losses)], _NEARLY)
+        return len(self.losses) - 1 - int(np.argmax(self.losses <= limit))
 
     def ranked(self) -> Array:
         """Points of the trials that have a result, best first, of equals the earlier one; shape (usable, d)."""

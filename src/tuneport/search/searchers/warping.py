@@ -14,7 +14,9 @@ _ENOUGH = 200
 _FAR = 30.0
 """A loss this many times farther from the best than half of the losses are is as bad as any."""
 _ABSURD = 100.0
-"""And this many times farther, it is none: something went wrong."""
+"""And this many times farther, and larger by as much than half of them are, it is none: something went wrong."""
+_ROUNDING = 1e-9
+"""Losses are the same whose difference is this share of them."""
 
 
 def warped(losses: Array) -> Array:
@@ -52,19 +54,40 @@ def _transformed(z: Array, power: float | Array) -> Array:
 
 
 def sensible(losses: Array) -> Array:
-    """Losses, NaN for those so far out that something must have gone wrong; shape (n,), NaN where there is none."""
-    known = np.isfinite(losses)
-    return np.where(known & (losses <= _fence(losses[known], _ABSURD)), losses, np.nan) if known.any() else losses
+    """Losses, NaN for those so far out that something must have gone wrong; shape (n,), NaN where there is none.
+
+    By their distance alone this could not be told: a search that has come to a plateau has nearly all its losses there,
+    and any other place is many times farther from the best than half of them are.
+    """
+    known = losses[np.isfinite(losses)]
+    if not len(known):
+        return losses
+    usual = 2 * abs(float(np.median(known / 2)))  # sums of 1e308 would overflow
+    limit = max(_fence(known, _ABSURD), float(known.min()) + _ABSURD * usual)
+    return np.where(np.isfinite(losses) & (losses <= limit), losses, np.nan)
 
 
 def _fence(losses: Array, times: float) -> float:
     """So many times as far from the best as half of the losses are, or, if that is 0, as most of them are."""
     scaled = losses / 2  # differences of 1e308 would overflow
+    best = float(scaled.min())
     for share in (0.5, 0.75, 0.9, 1.0):
-        distance = float(np.quantile(scaled, share) - scaled.min())
-        if distance > 0:
-            return min(float(scaled.min()) + times * distance, float(scaled.max())) * 2
+        distance = float(np.quantile(scaled, share)) - best
+        if distance > _ROUNDING * abs(best):
+            return min(best + times * distance, float(scaled.max())) * 2
     return float(losses.max())
+
+
+def nearly_best(losses: Array, share: float = 0.0) -> float:
+    """Up to where losses are as good as the best, but for rounding, or but for a share of the way to their median.
+
+    Args:
+        losses: finite, shape (n,), n at least 1.
+        share: from 0 to 1.
+    """
+    best = float(losses.min())
+    way = float(np.median(losses / 2)) - best / 2  # differences of 1e308 would overflow
+    return best + max(2 * share * way, _ROUNDING * abs(best))
 
 
 def standard(values: Array) -> Array:
