@@ -15,7 +15,7 @@ _FAR = 30.0
 """A loss this many times farther from the best than half of the losses are is as bad as any."""
 _ABSURD = 100.0
 """And this many times farther, and larger by as much than half of them are, it is none: something went wrong."""
-_ROUNDING = 1e-9
+_ROUNDING = 1e-12
 """Losses are the same whose difference is this share of them."""
 
 
