@@ -285,6 +285,19 @@ def test_creeping_is_no_success(unit):
     assert since_best([*falling, 0.5, 3.0]) == 1
 
 
+def test_a_leap_is_a_success_among_places_too():
+    """Places are evenly apart: in a long history the second best is always close to the best."""
+    count = 300
+    losses, broken = np.linspace(1, 2, count), np.full((count, 1), -1.0)
+    losses[-1] = 0.01
+    broken[5:] = 1
+    broken[-1] = -1
+    cube = np.empty((count, 0))
+    assert Evidence(cube, losses, np.empty((count, 0)), objectives=2).since_best() == 0
+    assert Evidence(cube, losses, broken).since_best() == 0
+    assert Evidence(cube, losses, np.linspace(2, 1, count)[:, None]).since_best() == 0
+
+
 def test_warping_makes_skewed_losses_even():
     """The best of losses that blow up somewhere are told apart, and those of scores that crowd below 1 as well."""
     even = np.linspace(0, 1, 50)

@@ -271,7 +271,7 @@ def test_a_loss_beyond_all_measure_is_a_failure(wrong):
     """What diverges now and then says no more than what fails: the same suggestions follow, and a good end."""
     spread = [Float(f"x{index}", -1, 1) for index in range(3)]
     studies = [Study(spec(spread, Bayesian()), seed=2) for _ in range(2)]
-    for number in range(25):
+    for number in range(40):
         for study, bad in zip(studies, (wrong, math.nan), strict=True):
             trial = study.ask()
             study.tell(trial, {"loss": bad if number in {5, 9, 16} else ellipse(trial.parameters)})

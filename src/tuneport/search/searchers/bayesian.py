@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -107,14 +108,14 @@ class BayesianSearcher:
         rng = np.random.default_rng([self._seed, number])
         by_front = self._reader.table(finished).shape[1] <= MOST_OBJECTIVES  # beyond, the losses are what is modelled
         evidence = self._reader.read(finished, number, by_front=by_front).credible()
-        since_best = evidence.penalised().since_best()
+        since_best = evidence.since_best()
+        running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
         draws: Iterable[Array]
         if number <= self._initial or evidence.usable < 2:
             draws = self._exploring(number, rng)
         elif since_best >= _LAST_RESORT and number % 4 == 0:
-            return self._densities.suggest(number, finished, pending)
+            draws = chain(self._densities.draws(evidence.penalised(), running, rng), self._exploring(number, rng))
         else:
-            running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
             doubt = since_best - _PATIENCE if number % 2 == 0 else 0
             with one_thread():
                 draws = self._promising(self._outlook(evidence, finished, running, doubt), evidence, rng)

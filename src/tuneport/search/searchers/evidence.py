@@ -73,12 +73,15 @@ class Evidence:
     def since_best(self) -> int:
         """Number of trials after the first that was nearly as good as the best one, or of all if none has a result.
 
-        A search that creeps along a valley finds a new best with every other trial, and nothing to speak of.
+        A search that creeps along a valley finds a new best with every other trial, and nothing to speak of. Where
+        there are places rather than losses, as among trials that all break a bound, nearly as good says nothing.
         """
         if not self.usable:
             return len(self.losses)
-        limit = nearly_best(self.losses[np.isfinite(self.losses)], _NEARLY)
-        return len(self.losses) - 1 - int(np.argmax(self.losses <= limit))
+        if self.objectives > 1 or not self.legal.any():
+            return len(self.losses) - 1 - int(np.nanargmin(self.penalised().losses))
+        limit = nearly_best(self.losses[self.legal], _NEARLY)
+        return len(self.losses) - 1 - int(np.argmax(self.legal & (self.losses <= limit)))
 
     def ranked(self) -> Array:
         """Points of the trials that have a result, best first, of equals the earlier one; shape (usable, d)."""

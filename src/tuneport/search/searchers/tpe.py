@@ -49,15 +49,21 @@ class TpeSearcher:
         evidence = self._reader.read(finished, number, by_front=True).penalised()
         if number <= self._algorithm.initial_trials or not evidence.usable:
             return self._novelty.first_new(anywhere, seen, rng)
-        running = [self._space.encode(parameters) for parameters in pending]
-        draws = chain(self._draws(evidence, running, rng), anywhere)
+        running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
+        draws = chain(self.draws(evidence, running, rng), anywhere)
         return self._novelty.first_new(draws, seen, rng)
 
-    def _draws(self, evidence: Evidence, running: Sequence[Array], rng: np.random.Generator) -> Iterator[Array]:
-        """Candidates, the most promising first."""
+    def draws(self, evidence: Evidence, running: Array, rng: np.random.Generator) -> Iterator[Array]:
+        """Candidates, the most promising first.
+
+        Args:
+            evidence: with a result at least, and places where bounds are broken; see `Evidence.penalised`.
+            running: points of running trials, shape (running, d).
+            rng: draws the candidates.
+        """
         order = np.argsort(evidence.losses, kind="stable")  # those without a result come last
         count = min(math.ceil(self._algorithm.gamma * evidence.usable), _MOST_GOOD)
-        rest = np.concatenate([evidence.cube[order[count:]], np.reshape(running, (-1, len(self._space)))])
+        rest = np.concatenate([evidence.cube[order[count:]], running])
         good_density, density = Parzen(self._space, evidence.cube[order[:count]]), Parzen(self._space, rest)
         candidates = good_density.draw(self._algorithm.candidates, rng)
         ratio = good_density.log(candidates) - density.log(candidates)

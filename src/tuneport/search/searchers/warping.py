@@ -16,7 +16,7 @@ _FAR = 30.0
 _ABSURD = 100.0
 """And this many times farther, and larger by as much than half of them are, it is none: something went wrong."""
 _ROUNDING = 1e-12
-"""Losses are the same whose difference is this share of them."""
+"""Losses are the same whose difference is this share of them, as 1 less a mean over folds is in whatever order."""
 
 
 def warped(losses: Array) -> Array:
@@ -57,7 +57,8 @@ def sensible(losses: Array) -> Array:
     """Losses, NaN for those so far out that something must have gone wrong; shape (n,), NaN where there is none.
 
     By their distance alone this could not be told: a search that has come to a plateau has nearly all its losses there,
-    and any other place is many times farther from the best than half of them are.
+    and any other place is many times farther from the best than half of them are. So they must be large as well, which
+    says nothing of a plateau at about 0.
     """
     known = losses[np.isfinite(losses)]
     if not len(known):
@@ -73,7 +74,7 @@ def _fence(losses: Array, times: float) -> float:
     best = float(scaled.min())
     for share in (0.5, 0.75, 0.9, 1.0):
         distance = float(np.quantile(scaled, share)) - best
-        if distance > _ROUNDING * abs(best):
+        if distance > _rounding(best):
             return min(best + times * distance, float(scaled.max())) * 2
     return float(losses.max())
 
@@ -87,7 +88,12 @@ def nearly_best(losses: Array, share: float = 0.0) -> float:
     """
     best = float(losses.min())
     way = float(np.median(losses / 2)) - best / 2  # differences of 1e308 would overflow
-    return best + max(2 * share * way, _ROUNDING * abs(best))
+    return best + max(2 * share * way, _rounding(best))
+
+
+def _rounding(loss: float) -> float:
+    """How far from a loss others are the same."""
+    return _ROUNDING * abs(loss)
 
 
 def standard(values: Array) -> Array:
