@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from tuneport.engine.store import Event
 from tuneport.model.job import TuningJob
 from tuneport.model.results import FailureKind, RunState, StudyResult, Trial, TrialState
 from tuneport.model.study import Asha, Bayesian, Pbt
+from tuneport.model.word import Scalar
+from tuneport.search.events import Asked, Resumed
+from tuneport.search.events import Event as SearchEvent
+from tuneport.search.protocols import Decision
+from tuneport.search.study import Study
 
 StartDriver = Callable[..., subprocess.Popen[bytes]]
 
@@ -152,11 +158,35 @@ def test_a_paused_trial_can_be_stopped(
     assert client.result(name).state is RunState.STOPPED
 
 
-def test_with_a_model_too(job: Callable[..., TuningJob], run: Callable[[TuningJob], StudyResult]) -> None:
-    study = {**PROMOTION, "algorithm": Bayesian(seed=1, initial_trials=3)}
-    result = run(job(study, max_trials=6, parallel_trials=2))
+def test_with_a_model_too(
+    client: LocalClient, job: Callable[..., TuningJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a model suggests is thought of again when a promoted trial has taken the place for which it was prepared."""
+    steps: list[object] = []
+    propose, apply = Study.propose, Study.apply
+
+    def thinking(study: Study, parent: Trial | int | None = None) -> dict[str, Scalar]:
+        point = propose(study, parent)
+        steps.append(point)
+        return point
+
+    def applying(study: Study, event: SearchEvent) -> Decision:
+        if isinstance(event, Asked | Resumed):
+            steps.append(event)
+        return apply(study, event)
+
+    monkeypatch.setattr(Study, "propose", thinking)
+    monkeypatch.setattr(Study, "apply", applying)
+    model = {**PROMOTION, "algorithm": Bayesian(seed=1, initial_trials=3)}
+    name = client.create(job(model, max_trials=6, parallel_trials=2), tmp_path, "process", "test")
+    client.drive(name)
+    taken = list(pairwise(steps))
+    result = client.result(name)
     assert result.state is RunState.SUCCEEDED
     assert len(result.trials) == 6
+    before = [step for step, then in taken if isinstance(then, Asked)]
+    assert before == [trial.parameters for trial in result.trials], "nobody is promoted between thought and trial"
+    assert any(isinstance(step, dict) and isinstance(then, Resumed) for step, then in taken), "one was prepared in vain"
 
 
 def check_population(client: LocalClient, result: StudyResult) -> None:

@@ -9,16 +9,16 @@ from tuneport.engine.executors.function import FunctionExecutor
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Float
 from tuneport.model.results import RunReason
-from tuneport.model.study import Auto, Constraint, Plugin, Sobol, StudySpec, minimize
+from tuneport.model.study import Auto, Bayesian, Constraint, Plugin, Sobol, StudySpec, minimize
 from tuneport.model.trial_spec import TrialSpec
 from tuneport.search import study as searching
 
 
-def made(client, algorithm, **more):
+def made(client, algorithm, parallel=4, **more):
     study = StudySpec(
         parameters=[Float("x", 0, 1)], objectives=[minimize("loss", target=0.5)], algorithm=algorithm, **more
     )
-    budget = Budget(max_trials=8, parallel_trials=4)
+    budget = Budget(max_trials=8, parallel_trials=parallel)
     job = TuningJob(name="test", study=study, trial=TrialSpec(function="here:loss"), budget=budget)
     return client.create(job, Path.cwd(), FunctionExecutor.name, "1")
 
@@ -56,3 +56,27 @@ def test_a_trial_that_breaks_a_bound_reaches_no_target(client, bounded):
     if bounded:
         assert result.best.metrics["heat"] <= 0.4
         assert result.pareto == (result.best,)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "parallel", "ahead"),
+    [(Bayesian(seed=1), 4, True), (Sobol(seed=1), 1, True), (Bayesian(seed=1), 1, False)],
+    ids=["learns, four places", "does not learn, one place", "learns, one place"],
+)
+def test_one_suggestion_is_prepared_while_all_places_are_taken(client, monkeypatch, algorithm, parallel, ahead):
+    """And it is started next; but who learns from one trial at a time is not asked before its result is there."""
+    thought, propose = [], searching.Study.propose
+
+    def noted(study, parent=None):
+        point = propose(study, parent)
+        thought.append((len(study.running), point))
+        return point
+
+    monkeypatch.setattr(searching.Study, "propose", noted)
+    run = made(client, algorithm, parallel)
+    client.drive(run, None, measured)
+    assert [point for _, point in thought] == [trial.parameters for trial in client.result(run).trials]
+    running = [count for count, _ in thought]
+    assert running[:parallel] == list(range(parallel))
+    assert running[parallel] == (parallel if ahead else 0)
+    assert max(running[parallel:]) == (parallel if ahead else 0)

@@ -241,6 +241,8 @@ class Engine:
             return next(iter(self._record.waiting))
         match self._record.study.due():
             case Resume(trial):
+                if self._record.study.adaptive:
+                    self._ready = None  # results have come since: it would be older with every promotion
                 self._write(Event("resumed", trial))
                 return trial
             case Replace(trial, parent):
@@ -277,7 +279,7 @@ class Engine:
             return None
 
     def _look_ahead(self) -> None:
-        """Have the next suggestion ready before it is needed.
+        """Have one suggestion ready while all places are taken.
 
         Not for a sequential search that learns: it would then always think without the newest result.
         """
