@@ -1,5 +1,6 @@
 """History of other jobs: what is taken over, and that it helps where it fits and does no harm where it does not."""
 
+import math
 import statistics
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from tuneport.model.parameters import Categorical, Float, Int, when
 from tuneport.model.results import TrialState
-from tuneport.model.study import Anneal, Bayesian, Random, Tpe, maximize
+from tuneport.model.study import Anneal, Bayesian, Constraint, Random, Tpe, maximize
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers import bayesian
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, StackedProcess
@@ -60,6 +61,28 @@ def test_another_range_and_new_and_old_parameters():
     best = min(fitting, key=lambda point: abs(point["x"]))
     assert precedents.best()[0] == {"x": best["x"], "c": "a", "new": 3}
     assert len(Precedents(Space([Float("x", -10, 10), Int("new", 1, 5)]), seen)) == 0  # nobody says what it was
+
+
+def test_bounds_leave_out_who_breaks_them_but_not_who_was_before_them():
+    space = Space([Float("x", 0, 1)])
+
+    def seen(x, *excess):
+        return Observation(1, {"x": x}, (x,), TrialState.SUCCEEDED, excess)
+
+    first = [seen(0.1, math.inf, math.inf), seen(0.2, math.inf, 0.5), seen(0.3, math.inf, -0.5)]
+    assert Precedents(space, first).best() == [{"x": 0.3}], "the second bound is known, the first is new"
+    assert len(Precedents(space, [seen(0.1, math.inf), seen(0.2, math.inf)])) == 2
+
+
+def test_a_bound_on_a_new_metric_leaves_the_history_what_it_is():
+    history = played(bowl(3.0, -2.0), 20, Random(), seed=3).trials
+    best = min(history, key=lambda trial: trial.metrics["loss"])
+    bounded = spec(WIDE, Bayesian()).changed(constraints=[Constraint("heat", at_most=0.5)])
+    study = Study(bounded, seed=1, history=history)
+    first = study.ask()
+    assert first.parameters == best.parameters
+    study.tell(first, {"loss": 0.0, "heat": 1.0})
+    assert study.best is None, "today's trials have to keep it"
 
 
 def test_the_box_holds_the_good_ones():

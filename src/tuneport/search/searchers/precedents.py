@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,7 +24,8 @@ class Precedents:
     """The trials of earlier jobs that are points of this space too.
 
     Values outside a range of today are no such points. A parameter that is new must have a default: what earlier trials
-    had, in effect.
+    had, in effect. Trials that break a bound of today are left out; a bound that none of them says anything about, as
+    its metric is new, leaves out nobody.
 
     Args:
         space: the search space of today.
@@ -35,9 +37,7 @@ class Precedents:
 
     def __init__(self, space: Space, history: Sequence[Observation]) -> None:
         self._space = space
-        fitting = [
-            (space.adopted(one.parameters), one.losses) for one in history if one.losses is not None and one.legal
-        ]
+        fitting = [(space.adopted(one.parameters), losses) for one, losses in _keeping_bounds(history)]
         known = [(space.encode(point), losses[0]) for point, losses in fitting if point is not None]
         cube = np.array([vector for vector, _ in known], dtype=float).reshape(-1, len(space))
         losses = np.array([loss for _, loss in known], dtype=float)
@@ -61,6 +61,14 @@ class Precedents:
                 room = max(_ROOM * float(np.ptp(active)), _ROOM)
                 low[index], high[index] = max(active.min() - room, 0), min(active.max() + room, 1)
         return low, high
+
+
+def _keeping_bounds(history: Sequence[Observation]) -> list[tuple[Observation, tuple[float, ...]]]:
+    """Those with losses that keep every bound of which any of them says something, and their losses."""
+    usable = [(one, one.losses) for one in history if one.losses is not None]
+    columns = zip(*(one.excess for one, _ in usable), strict=True)
+    said = [index for index, column in enumerate(columns) if min(column) < math.inf]
+    return [(one, losses) for one, losses in usable if all(one.excess[index] <= 0 for index in said)]
 
 
 class PrecedentsFirst:
