@@ -1,4 +1,7 @@
-"""Any sampler of Optuna as a searcher: the worked example of a plug-in. `{kind: plugin, name: optuna}`."""
+"""Any sampler of Optuna that needs only options, as a searcher: the worked example of a plug-in.
+
+`{kind: plugin, name: optuna, options: {sampler: TPESampler}}` asks for it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tuneport.errors import MissingExtraError
+from tuneport.errors import MissingExtraError, SearchError
 from tuneport.model.parameters import Categorical, Float, Int
 from tuneport.model.word import Json, Scalar
 from tuneport.search.protocols import Observation
@@ -33,7 +36,7 @@ class OptunaSearcher:
         space: what is searched.
         seed: makes the suggestions repeatable.
         options: `sampler` is the name of a class of `optuna.samplers`, TPESampler by default; all others are given to
-            it, besides `seed`.
+            it, besides `seed`. So it must take a seed, and need no objects and no names of Optuna's own.
     """
 
     adaptive = True
@@ -67,8 +70,7 @@ class OptunaSearcher:
         study = self._optuna.create_study(directions=["minimize"] * objectives, sampler=self._sampler(number))
         running = [self._trial(parameters, state=self._optuna.trial.TrialState.RUNNING) for parameters in pending]
         study.add_trials([*self._told.follow(finished), *running])
-        trial = study.ask()
-        vector = self._asked(trial)
+        trial, vector = self._ask(study)
         self._notes[number] = study.get_trials(deepcopy=False)[trial.number].system_attrs
         rng = np.random.default_rng([self._seed, number])
         others = (rng.random(len(self._space)) for _ in range(_DRAWS))
@@ -77,6 +79,21 @@ class OptunaSearcher:
     def _sampler(self, number: int) -> Any:
         seed = int(np.random.default_rng([self._seed, number]).integers(2**31))
         return self._kind(seed=seed, **self._options)
+
+    def _ask(self, study: Any) -> tuple[Any, Array]:
+        """A new trial of a study of Optuna, and its point of the cube.
+
+        Only now does a sampler look at what it is to search, and for what, and load what it stands on.
+        """
+        try:
+            trial = study.ask()
+            return trial, self._asked(trial)
+        except ImportError as error:
+            hint = "install what it needs beside Optuna, or choose another sampler"
+            raise MissingExtraError(f"Optuna's {self._kind.__name__} cannot be used: {error}", hint=hint) from error
+        except ValueError as error:
+            message = f"Optuna's {self._kind.__name__} cannot search this study: {error}"
+            raise SearchError(message, hint="choose another sampler") from error
 
     def _asked(self, trial: Any) -> Array:
         """The point of the cube that a trial of Optuna suggests, parameter by parameter, parents first."""
