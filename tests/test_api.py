@@ -8,12 +8,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import tuneport as tp
 from tuneport import api, errors
+from tuneport.search.searchers import plugins
 
 
 @pytest.fixture(autouse=True)
@@ -299,9 +301,12 @@ def test_what_is_no_job_is_told_by_its_type() -> None:
 
 def test_a_mapping_runs_as_the_job_that_it_says() -> None:
     data = job().model_dump(mode="json")
+    data["study"]["objectives"].append({"metric": "gain", "goal": "maximize"})
+    data["trial"]["metrics"]["gain"] = r"=(\S+)"
     run = tp.run(data)
     assert run.state is tp.RunState.SUCCEEDED
-    assert run.job == job()
+    assert run.job == tp.TuningJob.model_validate(data)
+    assert run.pareto == run.trials, "each gains what it loses"
     with pytest.raises(errors.JobError, match="job 'Api Test' cannot run here") as caught:
         tp.run(data | {"budget": {"max_trials": 0}, "trial": {"command": ["no-such-program"]}})
     pointers = {problem.pointer for problem in caught.value.problems}
@@ -360,3 +365,41 @@ def test_a_searcher_that_nobody_offers_is_told_before_anything_is_made():
     (problem,) = api.check(asked.changed(study=asked.study.changed(algorithm=tp.Plugin(name="nimbus"))), on="local")
     assert problem.pointer == "/study/algorithm"
     assert "nimbus" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "error"),
+    [(tp.Plugin(name="nimbus"), errors.SearchError), (tp.CmaEs(), errors.MissingExtraError)],
+    ids=["plugin", "cmaes"],
+)
+def test_a_tune_that_nothing_can_search_records_nothing(
+    algorithm: tp.Algorithm, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cmaes", None)
+    with pytest.raises(error):
+        tp.tune(lambda x: x, [tp.Float("x", 0, 1)], algorithm=algorithm)
+    assert not Path(".tuneport").exists()
+
+
+@pytest.mark.parametrize("algorithm", [tp.Plugin(name="optuna"), tp.CmaEs()], ids=["plugin", "cmaes"])
+def test_runs_are_read_without_what_searched_them_and_go_on_when_it_is_back(algorithm: tp.Algorithm) -> None:
+    def objective(x: float) -> float:
+        calls.append(x)
+        if len(calls) == 3:
+            os.kill(os.getpid(), 2)
+            time.sleep(1)
+        return x
+
+    calls: list[float] = []
+    parameters = [tp.Float("x", 0, 1)]
+    with pytest.raises(KeyboardInterrupt):
+        tp.tune(objective, parameters, max_trials=4, algorithm=algorithm)
+    before = tp.runs()
+    with pytest.MonkeyPatch.context() as gone:
+        gone.setitem(sys.modules, "cmaes", None)
+        gone.setattr(plugins, "entry_points", lambda group: metadata.EntryPoints())
+        assert tp.runs() == before
+        with pytest.raises((errors.SearchError, errors.MissingExtraError)):
+            tp.tune(objective, parameters, resume=before[0].ref)
+        assert tp.runs() == before, "nothing has been begun"
+    assert tp.tune(objective, parameters, resume=before[0].ref).metrics["objective"] == min(calls)

@@ -16,6 +16,7 @@ from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.results import Trial
 from tuneport.model.study import Algorithm, EarlyStopping, Objective, StudySpec
 from tuneport.model.trial_spec import TrialSpec
+from tuneport.search.study import Study
 
 Parameters: TypeAlias = Sequence[Float | Int | Discrete | Categorical]
 
@@ -64,6 +65,8 @@ def tune(
 
     Raises:
         JobError: the arguments make no valid job, or not that of the run to resume; nothing has been started.
+        SearchError: the algorithm cannot search this, or is not there; if that is known at once, nothing is recorded.
+        MissingExtraError: a package that the algorithm needs is not installed; likewise.
         TrialsFailedError: no call gave a result.
         KeyboardInterrupt: interrupted; it says how to go on.
     """
@@ -100,6 +103,8 @@ def _tune(
     resume: str | None,
     progress: Progress | None,
 ) -> Trial:
+    if resume is None:
+        Study(job.study, seed=0, budget=job.budget)  # what stands in the way of its search is told before it is made
     client = here.opened(here.settings(LOCAL, workspace=workspace), create=resume is None)
     if resume is None:
         name = client.create(job, Path.cwd(), FunctionExecutor.name, here.version())

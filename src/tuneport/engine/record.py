@@ -13,6 +13,7 @@ from tuneport.engine.store import Event, RunRow
 from tuneport.engine.tally import Tally, Verdict
 from tuneport.model.job import TuningJob
 from tuneport.model.results import Failure, Measurement, RunReason, RunState, Search, StudyResult, Trial, TrialState
+from tuneport.model.study import StudySpec
 from tuneport.search.events import Asked, Ended, Paused, Reported, Restarted, Resumed
 from tuneport.search.study import Study
 
@@ -53,9 +54,9 @@ class Record:
         self.ref = ref
         self.job = TuningJob.model_validate_json(row.job)
         earlier = [Trial.model_validate(one) for one in row.manifest.get("history", ())]
-        self.study = Study(self.job.study, seed=row.manifest["seed"], budget=self.job.budget, history=earlier)
-        self.search = self.study.search
         self._earlier = earlier
+        self.study = self._study(self.job.study)
+        self.search = self.study.search
         self._clock = clock
         self.tally = Tally(self.job)
         self.lives: dict[int, Life] = {}
@@ -114,15 +115,23 @@ class Record:
                 self.state, self.reason = RunState(body["state"]), RunReason(body["reason"])
                 self.message, self.ended = body["message"], event.at
 
+    def _study(self, spec: StudySpec) -> Study:
+        return Study(spec, seed=self.row.manifest["seed"], budget=self.job.budget, history=self._earlier, lazy=True)
+
     def searching(self) -> Search:
-        """What searches from now on: what did from the beginning, in the versions that are installed now."""
+        """What searches from now on: what did from the beginning, in the versions that are installed now.
+
+        Raises:
+            SearchError: the searcher that another package offered is not there any more.
+            MissingExtraError: a package that the algorithm needs is not installed.
+        """
+        self.study.prepare()
         return self.search.changed(version=self.study.search.version)
 
     def _search_by(self, search: Search) -> None:
         """What `auto` stands for is settled when a run begins, whatever would be chosen today."""
         if not self.lives and search.algorithm != self.study.search.algorithm:
-            spec = self.job.study.changed(algorithm=search.algorithm)
-            self.study = Study(spec, seed=self.row.manifest["seed"], budget=self.job.budget, history=self._earlier)
+            self.study = self._study(self.job.study.changed(algorithm=search.algorithm))
         self.search = search
 
     def _apply_to_trial(self, event: Event, trial: int, body: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -28,7 +29,7 @@ from tuneport.search.choice import chosen
 from tuneport.search.events import Asked, Ended, Event, Paused, Reported, Restarted, Resumed, measurement
 from tuneport.search.perturbation import perturbed
 from tuneport.search.progress import Progress
-from tuneport.search.protocols import Decision, Due, Observation
+from tuneport.search.protocols import Decision, Due, Observation, Searcher
 from tuneport.search.schedulers import make_scheduler
 from tuneport.search.schedulers.asha import rung_losses
 from tuneport.search.searchers import make_searcher
@@ -51,13 +52,15 @@ class Study:
         budget: how much may be spent, for an algorithm that is to be chosen accordingly.
         history: trials of earlier jobs with the same primary metric, whose ranges may have been others; adaptive
             searchers begin with the best of them, and the Bayesian one learns from all.
+        lazy: make what proposes points only with `prepare` or the first proposal, so that what has happened can be read
+            wherever it happened, whatever is installed here.
 
     Attributes:
         search: what proposes the points, and why; never auto.
 
     Raises:
-        SearchError: the spec asks for what the search core cannot do.
-        MissingExtraError: a package that the algorithm needs is not installed.
+        SearchError: the spec asks for what the search core cannot do; if `lazy`, by `prepare` or the first proposal.
+        MissingExtraError: a package that the algorithm needs is not installed; likewise.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Study:
         budget: Budget | None = None,
         on_event: Callable[[Event], object] | None = None,
         history: Sequence[Trial] = (),
+        lazy: bool = False,
     ) -> None:
         self.spec = spec
         self.seed = next(s for s in (spec.algorithm.seed, seed, _drawn_seed()) if s is not None)
@@ -75,12 +79,9 @@ class Study:
         self._on_event = on_event
         self._sign = _sign(spec.objective.goal)
         self._stages = spec.early_stopping if isinstance(spec.early_stopping, Asha) else None
-        earlier = [self._observation(one) for one in history if one.state.ended]
+        self._earlier = [self._observation(one) for one in history if one.state.ended]
         algorithm, version, reason = chosen(spec, self.space, budget or Budget())
         self.search = Search(algorithm=algorithm.changed(seed=self.seed), version=version, reason=reason)
-        self._searcher = make_searcher(
-            algorithm, self.space, self.seed, earlier, staged=self._stages is not None and len(spec.objectives) == 1
-        )
         self._scheduler = make_scheduler(spec, self.seed, budget)
         self._trials: dict[int, Progress] = {}
         self._running: dict[int, Progress] = {}
@@ -88,6 +89,8 @@ class Study:
         self._finished: list[Observation] = []
         self._losses: dict[int, float] = {}  # of the trials that can be best
         self._last_id = 0
+        if not lazy:
+            self.prepare()
 
     @classmethod
     def replay(
@@ -108,6 +111,20 @@ class Study:
         for event in events:
             study.apply(event)
         return study
+
+    def prepare(self) -> Searcher:
+        """What proposes the points, made now if it has not been.
+
+        Raises:
+            SearchError: the spec asks for what the search core cannot do.
+            MissingExtraError: a package that the algorithm needs is not installed.
+        """
+        return self._searcher
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        staged = self._stages is not None and len(self.spec.objectives) == 1
+        return make_searcher(self.search.algorithm, self.space, self.seed, self._earlier, staged=staged)
 
     @property
     def adaptive(self) -> bool:

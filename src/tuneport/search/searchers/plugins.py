@@ -29,14 +29,17 @@ def load_searcher(algorithm: Plugin, space: Space, seed: int) -> Searcher:
 
 
 def packages_of(name: str) -> list[str]:
-    """The package that offers a searcher, and those that the searcher says it stands on.
+    """The package that offers a searcher, and those that the searcher says it stands on; else only the name.
 
-    Raises:
-        SearchError: there is no such searcher, or it cannot be loaded.
+    Whoever reads what a searcher has proposed can do without it; `load_searcher` says why it cannot be had.
     """
-    found = _found(name)
+    try:
+        found = _found(name)
+        factory = _factory(found)
+    except SearchError:
+        return [name]
     offering = [found.dist.name] if found.dist is not None else []
-    return [*offering, *getattr(_factory(found), "packages", ())]
+    return [*offering, *getattr(factory, "packages", ())]
 
 
 def _found(name: str) -> EntryPoint:
@@ -52,6 +55,6 @@ def _found(name: str) -> EntryPoint:
 def _factory(found: EntryPoint) -> SearcherFactory:
     try:
         factory: SearcherFactory = found.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever somebody's module raises
         raise SearchError(f"the searcher '{found.name}' ({found.value}) cannot be loaded: {error}") from error
     return factory
