@@ -5,7 +5,7 @@ import pytest
 from tuneport.errors import MissingExtraError, SearchError
 from tuneport.model.job import Budget
 from tuneport.model.parameters import Categorical, Float, Int
-from tuneport.model.study import Auto, Bayesian, CmaEs, Plugin, StudySpec, maximize
+from tuneport.model.study import Asha, Auto, Bayesian, CmaEs, Plugin, StudySpec, maximize
 from tuneport.search.study import Study
 
 from .spaces import BRANCHES, bowl, spec
@@ -19,7 +19,7 @@ FEW = [Int("n", 1, 5), Categorical("c", ["a", "b"])]
     [
         (WIDE, Budget(max_trials=50), "bayesian", "2 parameters and 50 trials"),
         (WIDE, Budget(max_trials=None, max_seconds=60), "bayesian", "any number of trials"),
-        (WIDE, Budget(max_trials=5000), "tpe", "cheap suggestion"),
+        (WIDE, Budget(max_trials=5000), "bayesian", "5000 trials"),
         (WIDE, Budget(max_trials=20, parallel_trials=10), "sobol", "20 trials, 10 at a time"),
         (FEW, Budget(max_trials=10), "grid", "all 10 points"),
         (FEW, Budget(max_trials=9), "bayesian", "9 trials"),
@@ -33,6 +33,12 @@ def test_auto_goes_by_space_and_budget_and_says_why(parameters, budget, kind, wh
     assert study.ask().parameters
 
 
+def test_auto_says_that_rungs_teach_a_model_too():
+    search = Study(spec(WIDE, Auto(), early_stopping=Asha()), budget=Budget(max_trials=50)).search
+    assert search.algorithm.kind == "bayesian"
+    assert "rungs" in search.reason
+
+
 def test_a_grid_is_no_way_to_a_target():
     sought = StudySpec(parameters=FEW, objectives=[maximize("score", target=1)], algorithm=Auto())
     assert Study(sought, budget=Budget(max_trials=10)).search.algorithm.kind == "bayesian"
@@ -41,7 +47,7 @@ def test_a_grid_is_no_way_to_a_target():
 def test_a_study_says_what_searches_it():
     search = Study(spec(WIDE, Bayesian(initial_trials=4)), seed=7).search
     assert (search.algorithm, search.reason) == (Bayesian(initial_trials=4, seed=7), "")
-    assert search.version.startswith("tuneport ")
+    assert [one.split()[0] for one in search.version.split(", ")] == ["tuneport", "numpy", "scipy"]
     assert "cmaes 0." in Study(spec(WIDE, CmaEs())).search.version
     assert "optuna " in Study(spec(WIDE, Plugin(name="optuna"))).search.version
 

@@ -1,5 +1,7 @@
 """What must not matter does not: the order of parameters and of choices, the unit and the sign of the loss."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,11 @@ from tuneport.model.results import TrialState
 from tuneport.model.study import Anneal, Bayesian, CmaEs, Random, Tpe, maximize
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.bayesian import BayesianSearcher
+from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import EvidenceReader
+from tuneport.search.searchers.learning import KernelLearner
 from tuneport.search.searchers.parzen import Parzen
+from tuneport.search.searchers.warping import warped
 from tuneport.search.space import Space
 from tuneport.search.study import Study
 
@@ -59,6 +64,25 @@ def promises(parameters, history):
 def test_a_model_does_not_care_in_which_order_things_are_written():
     history = seen(drawn(25))
     np.testing.assert_allclose(promises(PLAIN, history), promises(TURNED, history), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 6])
+def test_scales_are_bent_alike_in_whichever_order_they_are_written(seed):
+    """Bending one scale or another explains much of the same here."""
+    rng = np.random.default_rng(seed)
+    points, (_, second, third) = rng.random((25, 3)), rng.normal(size=3)
+    x, y, z = points.T
+    losses = np.sin(8 * np.sqrt(x)) + second * np.abs(y - 0.2) ** 0.3 + 0.2 * third * np.exp(3 * x * z)
+
+    def bends(order):
+        embedding = Embedding(Space([Float(name, 0, 1) for name in order]))
+        columns = ["xyz".index(name) for name in order]
+        kernel = KernelLearner(embedding, 25, lambda _, told: warped(told)).kernel(points[:, columns], losses)
+        return dict(zip(order, map(tuple, kernel.exponents), strict=True))
+
+    expected = bends("xyz")
+    assert set(expected.values()) != {(1.0, 1.0)}
+    assert all(bends(order) == expected for order in permutations("xyz"))
 
 
 @pytest.mark.parametrize("unit", [1e-200, 1e200])

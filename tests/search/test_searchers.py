@@ -91,6 +91,38 @@ def test_a_finite_branch_of_an_infinite_space_is_no_trap(algorithm):
     assert sum(point["opt"] == "adam" for point in points) <= 1
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda one: one.kind)
+def test_a_parameter_that_is_hardly_ever_there_is_no_trap(algorithm):
+    """What nearly all trials lack still has a place in what is learned from them."""
+    parameters = [
+        Float("x", 0, 1),
+        Categorical("c", list("abcdefgh")),
+        Int("k", 0, 1, when=when("c", "h")),
+        Discrete("d", [1, 2], when=when("c", "g")),
+        Float("y", 0, 1, when=when("c", "g")),
+    ]
+    for point in run(Study(spec(parameters, algorithm), seed=0), 40):
+        check_legal(parameters, point)
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [Int("x", 0, 10**6), Int("x", 1, 10**6, scale="log"), Float("x", 0, 1, step=1e-5)],
+    ids=["int", "log", "step"],
+)
+def test_many_steps_are_climbed_like_a_continuum(fine):
+    """The way to the valley's floor is no random walk from step to step."""
+    parameters = [fine.model_copy(update={"name": f"x{index}"}) for index in range(4)]
+    dimensions = Space(parameters).dimensions
+
+    def valley(point):
+        places = [float(one.place(one.coordinate(point[one.parameter.name]))) for one in dimensions]
+        return sum((index + 1) * (place - 0.7) ** 2 for index, place in enumerate(places))
+
+    bests = [min(map(valley, run(Study(spec(parameters, Bayesian()), seed=seed), 50, valley))) for seed in range(3)]
+    assert statistics.median(bests) < 5e-6
+
+
 def test_the_grid_comes_in_order_and_knows_its_size():
     parameters = [Int("a", 1, 2), Categorical("b", ["x", "y"]), Discrete("c", [3, 4], when=when("b", "y"))]
     study = Study(spec(parameters, Grid()))

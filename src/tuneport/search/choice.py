@@ -9,6 +9,7 @@ from tuneport.model.job import Budget
 from tuneport.model.study import (
     Algorithm,
     Anneal,
+    Asha,
     Auto,
     Bayesian,
     CmaEs,
@@ -26,8 +27,6 @@ from tuneport.search.space import Space
 
 _ROUNDS = 3
 """Fewer rounds of parallel trials than this teach a model next to nothing."""
-_MANY = 1000
-"""Trials beyond which a model of all trials is not worth its time."""
 
 
 def chosen(study: StudySpec, space: Space, budget: Budget) -> tuple[Algorithm, str, str]:
@@ -48,24 +47,26 @@ def suited(study: StudySpec, space: Space, budget: Budget) -> tuple[Algorithm, s
         return Grid(), f"{trials} trials are enough for all {space.size} points of the space"
     if trials is not None and trials < _ROUNDS * parallel:
         return Sobol(), f"with {trials} trials, {parallel} at a time, hardly any can learn from others"
-    if trials is not None and trials > _MANY:
-        return Tpe(), f"with {trials} trials, a cheap suggestion is worth more than a careful one"
     several = len(study.objectives) > 1 or study.constraints
     count = "1 parameter" if len(space) == 1 else f"{len(space)} parameters"
     what = "several objectives or constraints" if several else count
     amount = "any number of" if trials is None else str(trials)
-    return Bayesian(), f"for {what} and {amount} trials, a model of all results finds most per trial"
+    halving = isinstance(study.early_stopping, Asha) and len(study.objectives) == 1
+    results = "results, those at rungs too," if halving else "results"
+    return Bayesian(), f"for {what} and {amount} trials, a model of all {results} finds most per trial"
 
 
 def provenance(algorithm: Algorithm) -> str:
     """The packages that an algorithm is made of, with their versions."""
     match algorithm:
         case CmaEs():
-            packages = ["tuneport", "cmaes"]
+            packages = ["tuneport", "cmaes", "numpy"]
         case Plugin():
             packages = packages_of(algorithm.name)
-        case Random() | Grid() | Sobol() | Bayesian() | Tpe() | Anneal() | Hyperband() | Pbt() | Auto():
-            packages = ["tuneport"]
+        case Sobol() | Bayesian():
+            packages = ["tuneport", "numpy", "scipy"]
+        case Random() | Grid() | Tpe() | Anneal() | Hyperband() | Pbt() | Auto():
+            packages = ["tuneport", "numpy"]
         case _:
             assert_never(algorithm)
     return ", ".join(f"{name} {_version(name)}" for name in packages)

@@ -27,6 +27,8 @@ Array: TypeAlias = npt.NDArray[np.float64]
 Key: TypeAlias = frozenset[tuple[str, type, Scalar]]
 """What makes two points the same: names, types and values, so that True, 1 and 1.0 differ."""
 
+_FINE = 1000
+"""Steps beyond which equal steps are as good as a continuum."""
 _TOLERANCE = Fraction(1, 10**9)
 """How far, relatively, the last step may lie above `high`, for bounds that were computed in binary."""
 
@@ -66,6 +68,11 @@ class Dimension(ABC):
 
     parameter: AnyParameter
     count: int | None
+
+    @property
+    def fine(self) -> bool:
+        """Whether its values lie so close that a model may take them for a continuum."""
+        return self.count is None
 
     @abstractmethod
     def value(self, u: float) -> Scalar:
@@ -225,6 +232,10 @@ class _Stepped(_Finite):
         self.parameter = parameter
         self._exact_low, self._exact_step = _exact(parameter.low), _exact(parameter.step or 1)
         self.count = _steps(parameter) + 1
+
+    @property
+    def fine(self) -> bool:
+        return self.count > _FINE
 
     def at(self, index: int) -> int | float:
         exact = self._exact_low + index * self._exact_step

@@ -96,7 +96,9 @@ class BayesianSearcher:
         self._volumes = VolumeLearner(self._embedding, self._initial)
         self._chances = ChanceLearner(self._embedding, self._initial)
         self._unordered = np.array([isinstance(one.parameter, Categorical) for one in space.dimensions])
-        self._continuous = np.array([one.count is None for one in space.dimensions])
+        # What others exist under is not moved in small steps: the way would lead past their being there or not.
+        switches = {one.parameter.when.parameter for one in space.dimensions if one.parameter.when}
+        self._fine = np.array([one.fine and one.parameter.name not in switches for one in space.dimensions])
         # A step along a parameter with few values must be able to reach the next one.
         self._least = np.array([1 / one.count if one.count else 0.0 for one in space.dimensions])
 
@@ -139,7 +141,8 @@ class BayesianSearcher:
             centres = pool[np.argsort(-promise, kind="stable")[:_BEST]]
             steps = self._space.snap(self._steps(centres, scale, rng))
             pool, promise = np.concatenate([pool, steps]), np.concatenate([promise, outlook.promise(steps)])
-        climbed = outlook.climbed(pool[np.argsort(-promise, kind="stable")[:_CLIMBERS]], self._continuous)
+        best = pool[np.argsort(-promise, kind="stable")[:_CLIMBERS]]
+        climbed = self._space.snap(outlook.climbed(best, self._fine))
         pool, promise = np.concatenate([pool, climbed]), np.concatenate([promise, outlook.promise(climbed)])
         return np.asarray(pool[np.argsort(-promise, kind="stable")])
 

@@ -16,8 +16,6 @@ from tuneport.search.searchers.evidence import Evidence, EvidenceReader
 from tuneport.search.searchers.novelty import Novelty
 from tuneport.search.space import Array, Space
 
-_LISTED = 1000
-"""Numbers with more values than this are treated as a continuum."""
 _DRAWS = 64
 """Draws before a used-up corner of the space is given up, first of the strategy's own, then from the whole space."""
 
@@ -27,8 +25,9 @@ class CmaEsSearcher:
 
     Generations are made of the trials that have ended, in the order of their numbers, whoever proposed them; those
     without a result count as the worst. So trials run in any order and any number at a time, and a replay arrives at
-    the same distribution. Inactive parameters count as the middle of their range. A distribution that has shrunk to
-    a point, or has come to a plateau, starts anew somewhere else, with twice the population (Auger and Hansen 2005).
+    the same distribution. Inactive parameters count as the middle of their range, or next to it. A distribution that
+    has shrunk to a point, or has come to a plateau, starts anew somewhere else, with twice the population (Auger and
+    Hansen 2005).
     """
 
     adaptive = True
@@ -46,9 +45,10 @@ class CmaEsSearcher:
         self._reader = EvidenceReader(space, seed)
         varying = [(index, one) for index, one in enumerate(space.dimensions) if one.count != 1]
         self._choices = [index for index, one in varying if isinstance(one.parameter, Categorical)]
-        listed = [index for index, one in varying if one.count is not None and one.count <= _LISTED]
-        self._listed = [index for index in listed if index not in self._choices]
-        self._ranges = [index for index, _ in varying if index not in listed and index not in self._choices]
+        self._listed = [index for index, one in varying if not one.fine and index not in self._choices]
+        self._ranges = [index for index, one in varying if one.fine]
+        # Of two values it is one of them: right between them the strategy cannot say how likely either is.
+        self._middle = np.array([one.snap(np.asarray(0.5)) for one in space.dimensions])
         self._state: tuple[bytes, Any, int] | None = None
 
     def suggest(
@@ -68,7 +68,7 @@ class CmaEsSearcher:
 
     def _led_by(self, evidence: Evidence) -> Any:
         """The strategy after all whole generations; it goes on from the last call's if that saw their beginning."""
-        points, losses = np.where(np.isnan(evidence.cube), 0.5, evidence.cube), evidence.losses
+        points, losses = np.where(np.isnan(evidence.cube), self._middle, evidence.cube), evidence.losses
         strategy, done = self._begun(0), 0
         if self._state is not None and self._state[0] == self._key(points, losses, self._state[2]):
             _, strategy, done = self._state

@@ -34,8 +34,8 @@ class Embedding:
         self.scales: npt.NDArray[np.bool_] = np.repeat(np.array(plain, dtype=bool), widths)
         ends = np.cumsum(widths, dtype=int).tolist()
         parts = [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
-        moving = [(*one, part) for one, part in zip(self._varying, parts, strict=True) if one[1].count is None]
-        self._continuous: Sequence[tuple[int, Dimension, slice]] = moving
+        moving = [(*one, part) for one, part in zip(self._varying, parts, strict=True) if one[1].fine]
+        self._fine: Sequence[tuple[int, Dimension, slice]] = moving
 
     def __call__(self, cube: Array) -> Array:
         """The features of points, shape (n, columns), from their snapped vectors, shape (n, d)."""
@@ -43,25 +43,25 @@ class Embedding:
         return np.concatenate([np.empty((len(cube), 0)), *columns], axis=1)
 
     def moved(self, features: Array, cube: Array) -> Array:
-        """Features of points of which the continuous parameters alone have changed, shape (n, columns).
+        """Features of points of which the fine parameters alone have changed, shape (n, columns).
 
         Args:
             features: what they were, shape (n, columns).
             cube: the points as they are now, shape (n, d).
         """
         out = features.copy()
-        for index, dimension, part in self._continuous:
+        for index, dimension, part in self._fine:
             out[:, part] = _columns(dimension, cube[:, index])
         return out
 
     def pull(self, cube: Array, gradient: Array) -> Array:
-        """Gradients by features, shape (n, columns), as gradients by the coordinates of continuous parameters.
+        """Gradients by features, shape (n, columns), as gradients by the coordinates of fine parameters.
 
         Returns:
             shape (n, d); 0 for all other parameters and for inactive ones.
         """
         out = np.zeros(cube.shape)
-        for index, dimension, part in self._continuous:
+        for index, dimension, part in self._fine:
             columns, angle = gradient[:, part], cube[:, index] - 0.5
             plain = dimension.parameter.when is None
             along = columns[:, 0] if plain else (columns * _arc(angle)[:, ::-1] * (1, -1)).sum(axis=1)

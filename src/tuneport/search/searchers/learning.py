@@ -56,7 +56,7 @@ class KernelLearner:
         level: float = _UNKNOWN,
     ) -> None:
         self._groups = embedding.groups
-        self._scales = np.flatnonzero(embedding.scales)
+        self._scales = np.flatnonzero(embedding.scales).tolist()
         self._first = first
         self._values = values
         self._rank = rank
@@ -92,16 +92,21 @@ class KernelLearner:
         return self._fit(bent(places, exponents), values, logs, _REFIT), exponents
 
     def _bends(self, places: Array, values: Array, logs: Array) -> Array:
-        """Column by column, the bend under which the values are clearly more likely, if there is one."""
-        exponents = straight(places.shape[1])
-        least, _ = misfit(logs, places, values, self._groups, self.prior)
-        for column in self._scales:
-            for shape in SHAPES:
-                tried = exponents.copy()
-                tried[column] = shape
-                found, _ = misfit(logs, bent(places, tried), values, self._groups, self.prior)
-                if found + _CLEARLY < least:
-                    least, exponents = found, tried
+        """The bends under which the values are clearly more likely, column by column, whichever tells most first."""
+
+        def bend(exponents: Array, column: int, shape: tuple[float, float]) -> tuple[float, Array]:
+            tried = exponents.copy()
+            tried[column] = shape
+            return misfit(logs, bent(places, tried), values, self._groups, self.prior)[0], tried
+
+        unbent = straight(places.shape[1])
+        alone = (min((bend(unbent, column, shape)[0], column, shape) for shape in SHAPES) for column in self._scales)
+        least, exponents = misfit(logs, places, values, self._groups, self.prior)[0], unbent
+        # In the order in which they are written, the first of two that explain the same would be taken.
+        for _, column, shape in sorted(alone):
+            found, tried = bend(exponents, column, shape)
+            if found + _CLEARLY < least:
+                least, exponents = found, tried
         return exponents
 
     def _beginning(self, length: int) -> int:
