@@ -53,7 +53,7 @@ def test_status(desk, finished):
     assert headline == f"{finished}: succeeded, all trials have ended"
     assert times.startswith("made 20")
     assert tally == "4 trials: 4 succeeded"
-    assert re.fullmatch(r"searched by \w+ of tuneport [\w.]+", searched)
+    assert re.fullmatch(r"searched by \w+ of tuneport [\w.]+, numpy [\w.]+", searched)
     assert best.startswith("best: trial ")
     assert folder == f"kept in {desk.folder}/.tuneport/runs/{finished.removeprefix('local:')}"
 
