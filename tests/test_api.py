@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -217,16 +218,22 @@ def test_tune_tells_failures_apart_and_raises_only_without_a_result() -> None:
         tp.tune(objective, parameters=[tp.Int("n", 1, 1)], max_trials=1)
 
 
-def test_an_interrupted_tune_is_resumed_by_its_reference() -> None:
-    calls: list[float] = []
+def interrupted_at(number: int, calls: list[float]) -> Callable[[float], float]:
+    """What is to be tuned: it notes its calls, and in one of them comes what Ctrl-C sends."""
 
     def objective(x: float) -> float:
         calls.append(x)
-        if len(calls) == 3:
+        if len(calls) == number:
             os.kill(os.getpid(), 2)
             time.sleep(1)
         return x
 
+    return objective
+
+
+def test_an_interrupted_tune_is_resumed_by_its_reference() -> None:
+    calls: list[float] = []
+    objective = interrupted_at(3, calls)
     with pytest.raises(KeyboardInterrupt) as caught:
         tp.tune(objective, parameters=[tp.Float("x", 0, 1)], max_trials=5, algorithm=tp.Random(seed=1))
     (result,) = tp.runs()
@@ -244,14 +251,8 @@ def test_an_interrupted_tune_is_resumed_by_its_reference() -> None:
 
 
 def test_a_tune_is_not_resumed_with_other_arguments() -> None:
-    def objective(x: float) -> float:
-        calls.append(x)
-        if len(calls) == 1:
-            os.kill(os.getpid(), 2)
-            time.sleep(0.5)
-        return x
-
     calls: list[float] = []
+    objective = interrupted_at(1, calls)
     arguments = {"parameters": [tp.Float("x", 0, 1)], "algorithm": tp.Random(seed=1), "max_trials": 3}
     with pytest.raises(KeyboardInterrupt):
         tp.tune(objective, **arguments)  # type: ignore[arg-type]
@@ -383,14 +384,8 @@ def test_a_tune_that_nothing_can_search_records_nothing(
 
 @pytest.mark.parametrize("algorithm", [tp.Plugin(name="optuna"), tp.CmaEs()], ids=["plugin", "cmaes"])
 def test_runs_are_read_without_what_searched_them_and_go_on_when_it_is_back(algorithm: tp.Algorithm) -> None:
-    def objective(x: float) -> float:
-        calls.append(x)
-        if len(calls) == 3:
-            os.kill(os.getpid(), 2)
-            time.sleep(1)
-        return x
-
     calls: list[float] = []
+    objective = interrupted_at(3, calls)
     parameters = [tp.Float("x", 0, 1)]
     with pytest.raises(KeyboardInterrupt):
         tp.tune(objective, parameters, max_trials=4, algorithm=algorithm)

@@ -51,9 +51,13 @@ def suited(study: StudySpec, space: Space, budget: Budget) -> tuple[Algorithm, s
     count = "1 parameter" if len(space) == 1 else f"{len(space)} parameters"
     what = "several objectives or constraints" if several else count
     amount = "any number of" if trials is None else str(trials)
-    halving = isinstance(study.early_stopping, Asha) and len(study.objectives) == 1
-    results = "results, those at rungs too," if halving else "results"
+    results = "results, those at rungs too," if staged(study) else "results"
     return Bayesian(), f"for {what} and {amount} trials, a model of all {results} finds most per trial"
+
+
+def staged(study: StudySpec) -> bool:
+    """Whether a model learns from what trials had at every rung: where they stop or pause there, for one objective."""
+    return isinstance(study.early_stopping, Asha) and len(study.objectives) == 1
 
 
 def provenance(algorithm: Algorithm) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tuneport.search.space import Array
+from tuneport.search.dimensions import Array
 
 _FINEST = 256
 """Cells along every objective of the finest grid that simplifies a front."""

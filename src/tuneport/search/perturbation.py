@@ -8,7 +8,8 @@ import numpy as np
 
 from tuneport.model.parameters import Categorical, Discrete, Float, Int
 from tuneport.model.word import Scalar
-from tuneport.search.space import Dimension, Space
+from tuneport.search.dimensions import Dimension
+from tuneport.search.space import Space
 
 FACTORS = (0.8, 1.2)
 """What numbers are multiplied by (Jaderberg et al. 2017)."""

@@ -25,7 +25,7 @@ from tuneport.model.results import (
 )
 from tuneport.model.study import Asha, Pbt, StudySpec
 from tuneport.model.word import Scalar
-from tuneport.search.choice import chosen
+from tuneport.search.choice import chosen, staged
 from tuneport.search.events import Asked, Ended, Event, Paused, Reported, Restarted, Resumed, measurement
 from tuneport.search.perturbation import perturbed
 from tuneport.search.progress import Progress
@@ -123,8 +123,8 @@ class Study:
 
     @cached_property
     def _searcher(self) -> Searcher:
-        staged = self._stages is not None and len(self.spec.objectives) == 1
-        return make_searcher(self.search.algorithm, self.space, self.seed, self._earlier, staged=staged)
+        rungs = staged(self.spec)
+        return make_searcher(self.search.algorithm, self.space, self.seed, self._earlier, staged=rungs)
 
     @property
     def adaptive(self) -> bool:

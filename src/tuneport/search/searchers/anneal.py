@@ -9,10 +9,11 @@ import numpy as np
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import Anneal
 from tuneport.model.word import Scalar
+from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.evidence import EvidenceReader
 from tuneport.search.searchers.novelty import Novelty
-from tuneport.search.space import Array, Space
+from tuneport.search.space import Space
 
 _DRAWS = 32
 _WIDENING = 1.25

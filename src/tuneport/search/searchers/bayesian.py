@@ -11,6 +11,7 @@ import numpy as np
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import Bayesian, Tpe
 from tuneport.model.word import Scalar
+from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
@@ -25,7 +26,7 @@ from tuneport.search.searchers.precedents import Precedents
 from tuneport.search.searchers.threads import one_thread
 from tuneport.search.searchers.tpe import TpeSearcher
 from tuneport.search.searchers.warping import nearly_best, warped
-from tuneport.search.space import Array, Space
+from tuneport.search.space import Space
 
 _INITIAL = 5
 """Trials before a model is asked, where nobody has said how many."""
@@ -111,7 +112,7 @@ class BayesianSearcher:
         by_front = self._reader.table(finished).shape[1] <= MOST_OBJECTIVES  # beyond, the losses are what is modelled
         evidence = self._reader.read(finished, number, by_front=by_front).credible()
         since_best = evidence.since_best()
-        running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
+        running = self._space.cube(pending)
         draws: Iterable[Array]
         if number <= self._initial or evidence.usable < 2:
             draws = self._exploring(number, rng)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tuneport.search.space import Array
+from tuneport.search.dimensions import Array
 
 SHAPES = ((0.5, 1.0), (2.0, 1.0), (1.0, 0.5), (1.0, 2.0))
 """The bends that are tried: finer near the lower end, coarser there, and the same of the upper end."""

@@ -11,10 +11,11 @@ from tuneport.errors import MissingExtraError
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import CmaEs
 from tuneport.model.word import Scalar
+from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
 from tuneport.search.searchers.novelty import Novelty
-from tuneport.search.space import Array, Space
+from tuneport.search.space import Space
 
 _DRAWS = 64
 """Draws before a used-up corner of the space is given up, first of the strategy's own, then from the whole space."""

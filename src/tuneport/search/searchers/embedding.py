@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tuneport.model.parameters import Categorical
-from tuneport.search.space import Array, Dimension, Space
+from tuneport.search.dimensions import Array, Dimension
+from tuneport.search.space import Space
 
 
 class Embedding:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tuneport.search.dimensions import Array
 from tuneport.search.pareto import fronts
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.novelty import Followed
 from tuneport.search.searchers.warping import nearly_best, sensible, warped
-from tuneport.search.space import Array, Space
+from tuneport.search.space import Space
 
 _FRONTED = 50
 """Trials among which fronts are told apart; nobody takes more for good."""

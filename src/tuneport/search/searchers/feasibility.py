@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuneport.search.dimensions import Array
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Prior
 from tuneport.search.searchers.learning import KernelLearner, representative
-from tuneport.search.space import Array
 
 _FAILURE_NOISE = 0.001
 """Variance of the outcome of trials at one place, where failure and success are 1 apart."""

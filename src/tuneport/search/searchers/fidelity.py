@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.embedding import Embedding
-from tuneport.search.space import Array, Space
+from tuneport.search.space import Space
 
 
 class StagedEmbedding(Embedding):

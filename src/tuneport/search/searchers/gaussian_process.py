@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tuneport.search.dimensions import Array
 from tuneport.search.searchers.bending import bent, stretch
-from tuneport.search.space import Array
 
 _JITTER = 1e-8
 """Added to the diagonal, relative to the amplitude, against rounding."""

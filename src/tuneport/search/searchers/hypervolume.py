@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tuneport.search.dimensions import Array
 from tuneport.search.pareto import coarsened, nondominated, undominated
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import completed
@@ -21,7 +22,6 @@ from tuneport.search.searchers.gaussian_process import GaussianProcess, expectin
 from tuneport.search.searchers.improvement import log_gain
 from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.warping import sensible, warped
-from tuneport.search.space import Array
 
 MOST_OBJECTIVES = 4
 """With more of them, the boxes around a front are too many."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tuneport.search.space import Array
+from tuneport.search.dimensions import Array
 
 _ROOT_TAU = math.log(2 * math.pi) / 2
 _FAR = -1e3

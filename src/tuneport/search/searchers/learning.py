@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from tuneport.search.dimensions import Array
 from tuneport.search.searchers.bending import SHAPES, bent, straight
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.gaussian_process import Kernel, Prior, fit, misfit
-from tuneport.search.space import Array
 
 _GROWTH = 1.25
 """From one thorough fit to the next, the history grows by this factor."""

@@ -12,8 +12,9 @@ import numpy as np
 
 from tuneport.errors import SpaceExhaustedError
 from tuneport.model.word import Scalar
+from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation
-from tuneport.search.space import Array, Key, Space
+from tuneport.search.space import Key, Space
 
 T = TypeVar("T")
 

@@ -14,9 +14,10 @@ import numpy as np
 from tuneport.errors import MissingExtraError, SearchError
 from tuneport.model.parameters import Categorical, Float, Int
 from tuneport.model.word import Json, Scalar
+from tuneport.search.dimensions import Array, Dimension
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.novelty import Followed, Novelty
-from tuneport.search.space import Array, Dimension, Space
+from tuneport.search.space import Space
 
 _DRAWS = 64
 """Random draws in place of a point that the sampler repeats."""

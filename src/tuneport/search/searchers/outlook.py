@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
+from tuneport.search.dimensions import Array
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess
 from tuneport.search.searchers.improvement import improvement_slopes, log_expected_improvement
-from tuneport.search.space import Array
 
 _APART = 0.01
 """How far, in some feature, a proposal is from every running trial."""

@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from tuneport.model.parameters import Categorical
-from tuneport.search.space import Array, Dimension, Space
+from tuneport.search.dimensions import Array, Dimension
+from tuneport.search.space import Space
 
 
 class Parzen:

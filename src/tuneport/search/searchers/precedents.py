@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tuneport.model.word import Scalar
+from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation, Searcher
 from tuneport.search.searchers.evidence import Evidence
-from tuneport.search.space import Array, Space
+from tuneport.search.space import Space
 
 _FIRST = 3
 """Trials that repeat the best of earlier jobs."""

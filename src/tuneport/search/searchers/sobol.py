@@ -8,9 +8,10 @@ from itertools import chain
 import numpy as np
 
 from tuneport.model.word import Scalar
+from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.novelty import Novelty
-from tuneport.search.space import Array, Space
+from tuneport.search.space import Space
 
 _DRAWS = 64
 """Random draws for a point that the sequence repeats, as it does where parameters have few values."""

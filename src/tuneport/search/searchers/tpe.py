@@ -10,11 +10,12 @@ import numpy as np
 
 from tuneport.model.study import Tpe
 from tuneport.model.word import Scalar
+from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
 from tuneport.search.searchers.novelty import Novelty
 from tuneport.search.searchers.parzen import Parzen
-from tuneport.search.space import Array, Space
+from tuneport.search.space import Space
 
 _MOST_GOOD = 25
 """More good trials only blur the picture."""
@@ -49,7 +50,7 @@ class TpeSearcher:
         evidence = self._reader.read(finished, number, by_front=True).penalised()
         if number <= self._algorithm.initial_trials or not evidence.usable:
             return self._novelty.first_new(anywhere, seen, rng)
-        running = np.reshape([self._space.encode(parameters) for parameters in pending], (-1, len(self._space)))
+        running = self._space.cube(pending)
         draws = chain(self.draws(evidence, running, rng), anywhere)
         return self._novelty.first_new(draws, seen, rng)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tuneport.search.space import Array
+from tuneport.search.dimensions import Array
 
 _POWERS = np.linspace(-3.0, 5.0, 81)
 """What is tried as the power of the transform; 1 changes nothing, less draws large losses together."""
