@@ -62,6 +62,10 @@ def job(on, **budget):
     )
 
 
+def searched(job, algorithm):
+    return job.changed(study=job.study.changed(algorithm=algorithm))
+
+
 def half_way(on):
     """A run that has done half of its trials and was stopped."""
     run = tp.submit(job(on), on=on, settings=SETTINGS[on], tolerate="approximated")
@@ -161,8 +165,7 @@ def test_a_budget_that_is_spent_is_said_with_the_way_out(houses):
 
 
 def test_a_seed_does_not_propose_the_same_points_again(houses):
-    seeded = job("local", max_trials=2).changed(study=job("local").study.changed(algorithm=tp.Random(seed=5)))
-    run = tp.run(seeded, on="local")
+    run = tp.run(searched(job("local", max_trials=2), tp.Random(seed=5)), on="local")
     again = tp.migrate(run, to="local", submit=True, max_trials=2).run
     again.wait(60)
     points = [tuple(one.parameters.values()) for one in whole(again.result).trials]
@@ -182,9 +185,9 @@ def test_sagemaker_learns_from_its_own_by_itself(houses):
 
 
 def test_ranges_are_drawn_in_only_if_asked_for(houses):
-    run = tp.run(job("local", max_trials=20, parallel_trials=2), on="local")
+    run = tp.run(searched(job("local", max_trials=20, parallel_trials=2), tp.Random(seed=1)), on="local")
     plain = tp.migrate(run, to="vertex", settings=SETTINGS["vertex"], max_trials=5)
-    assert plain.job.study == run.job.study
+    assert plain.job.study.parameters == run.job.study.parameters
     assert plain.knowledge.fidelity is Fidelity.DROPPED
     small = tp.migrate(run, to="vertex", settings=SETTINGS["vertex"], max_trials=5, shrink=True)
     assert small.knowledge.fidelity is Fidelity.APPROXIMATED
@@ -200,8 +203,7 @@ def test_warm_start_reads_runs_and_files(houses, tmp_path):
     run = tp.run(job("local", max_trials=3), on="local")
     write_history(history_of(run.job, run.result), tmp_path / "earlier.jsonl")
     warm = job("local", max_trials=1).changed(warm_start=[{"run": run.ref}, {"run": "earlier.jsonl"}])
-    warm = warm.changed(study=warm.study.changed(algorithm=tp.Bayesian(seed=1)))
-    again = tp.run(warm, on="local")
+    again = tp.run(searched(warm, tp.Bayesian(seed=1)), on="local")
     assert again.trials[0].parameters == run.best.parameters
     with pytest.raises(TuneportError, match=r"none\.jsonl"):
         tp.run(warm.changed(warm_start=[{"run": "none.jsonl"}]), on="local")
