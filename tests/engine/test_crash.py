@@ -19,6 +19,7 @@ from tuneport.engine.store import Event, Store
 from tuneport.errors import ConflictError
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, TrialState
+from tuneport.model.study import CmaEs
 
 StartDriver = Callable[..., subprocess.Popen[bytes]]
 
@@ -168,15 +169,22 @@ else:
 
 
 def test_a_run_that_nobody_drives_is_stopped_with_its_trials(
-    client: LocalClient, make_job: Callable[..., TuningJob], tmp_path: Path, start_driver: StartDriver
+    client: LocalClient,
+    make_job: Callable[..., TuningJob],
+    tmp_path: Path,
+    start_driver: StartDriver,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also where what searched it is not installed any more."""
     running = tmp_path / "running"
     script = f"open({str(running)!r}, 'w').close(); time.sleep(30)"
-    name = client.create(make_job(script, budget={"max_trials": 3}), tmp_path, "process", "test")
+    job = make_job(script, study={"algorithm": CmaEs(seed=1)}, budget={"max_trials": 3})
+    name = client.create(job, tmp_path, "process", "test")
     driver = start_driver(client, name)
     wait_for(running.exists)
     driver.kill()
     driver.wait()
+    monkeypatch.setitem(sys.modules, "cmaes", None)
     client.stop(name)
     result = client.result(name)
     assert result.state is RunState.STOPPED

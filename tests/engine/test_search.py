@@ -1,15 +1,17 @@
 """What searches a run is settled when it begins, recorded, and told; constraints decide what is best."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from tuneport.backends.local.client import LocalClient
 from tuneport.engine.executors.function import FunctionExecutor
+from tuneport.errors import MissingExtraError, SearchError
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Float
-from tuneport.model.results import RunReason
-from tuneport.model.study import Auto, Bayesian, Constraint, Plugin, Sobol, StudySpec, minimize
+from tuneport.model.results import RunReason, RunState
+from tuneport.model.study import Auto, Bayesian, CmaEs, Constraint, Plugin, Sobol, StudySpec, minimize
 from tuneport.model.trial_spec import TrialSpec
 from tuneport.search import study as searching
 
@@ -44,6 +46,17 @@ def test_what_auto_stood_for_stays_whatever_it_would_stand_for_today(client, mon
     again = LocalClient(client._settings, client._contracts).result(run)
     assert again.search == before.search
     assert again.trials == before.trials
+
+
+@pytest.mark.parametrize("algorithm", [Plugin(name="nimbus"), CmaEs()], ids=["plugin", "cmaes"])
+def test_a_run_is_stopped_without_what_searches_it(client, monkeypatch, algorithm):
+    """But it does not go on without it."""
+    monkeypatch.setitem(sys.modules, "cmaes", None)
+    run = made(client, algorithm)
+    client.stop(run)
+    assert client.result(run).state is RunState.STOPPED
+    with pytest.raises((SearchError, MissingExtraError)):
+        client.drive(run, None, measured)
 
 
 @pytest.mark.parametrize("bounded", [False, True])

@@ -85,8 +85,12 @@ class Engine:
         self._interrupted = True
 
     def run(self, *, stopping: bool = False) -> None:
-        """Drive the run until it ends or is interrupted; with `stopping`, only to stop what still runs."""
-        self._write(Event("began", None, {"search": self._record.searching().model_dump(mode="json")}))
+        """Drive the run until it ends or is interrupted; with `stopping`, only to stop what still runs.
+
+        Nothing is proposed to stop it, so that what searched it need not be installed any more.
+        """
+        search = {} if stopping else {"search": self._record.searching().model_dump(mode="json")}
+        self._write(Event("began", None, search))
         self._save()
         if stopping:
             self._store.request_stop(self._record.row.id, None)
@@ -283,10 +287,9 @@ class Engine:
 
         Not for a sequential search that learns: it would then always think without the newest result.
         """
-        learns = self._record.study.adaptive
-        if self._interrupted or self._verdict is not None:
+        if self._interrupted or self._verdict is not None or self._ready is not None:
             return
-        if self._ready is None and (not learns or self._job.budget.parallel_trials > 1):
+        if self._job.budget.parallel_trials > 1 or not self._record.study.adaptive:
             self._ready = self._propose()
 
     def _start(self, trial: int, lease: Lease) -> None:
