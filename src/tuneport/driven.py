@@ -25,7 +25,7 @@ from tuneport.engine.metering import Metering
 from tuneport.engine.nvml import connected
 from tuneport.engine.preflight import local_problems
 from tuneport.errors import BackendNotFoundError, JobError, Problem, SettingsError
-from tuneport.model.features import pausing
+from tuneport.model.feature_usage import pausing
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.parameters import Categorical
 from tuneport.model.study import Random

@@ -14,7 +14,7 @@ from tuneport.config import load as load_config
 from tuneport.engine.launch import LaunchContract
 from tuneport.errors import BackendNotFoundError, JobError, Problem, TuneportError
 from tuneport.handle import LOCAL
-from tuneport.model.features import pausing
+from tuneport.model.feature_usage import pausing
 from tuneport.model.job import Budget, TuningJob
 from tuneport.model.results import Trial
 from tuneport.model.study import CmaEs, Plugin

@@ -12,7 +12,9 @@ from ruamel.yaml import YAML
 from tuneport import schemas
 from tuneport.errors import JobError
 from tuneport.files import json_text, toml_text, yaml_text
-from tuneport.model.features import CATALOGUE, Feature, used
+from tuneport.model.feature_catalogue import CATALOGUE
+from tuneport.model.feature_usage import used
+from tuneport.model.features import Feature
 from tuneport.model.job import TuningJob
 from tuneport.testing.strategies import jobs
 

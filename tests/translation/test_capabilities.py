@@ -7,7 +7,8 @@ import pytest
 
 from tuneport.backends.local.capabilities import CAPABILITIES as LOCAL
 from tuneport.errors import ToleranceError
-from tuneport.model.features import CATALOGUE, Feature
+from tuneport.model.feature_catalogue import CATALOGUE
+from tuneport.model.features import Feature
 from tuneport.translation.capabilities import (
     Capabilities,
     Fidelity,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tuneport.model.features import CATALOGUE, Feature
+from tuneport.model.feature_catalogue import CATALOGUE
+from tuneport.model.features import Feature
 from tuneport.translation.capabilities import (
     Capabilities,
     Home,

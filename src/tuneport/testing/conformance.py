@@ -35,7 +35,9 @@ from tuneport.backends.protocols import Cloud
 from tuneport.errors import JobError, PayloadError, Problem
 from tuneport.exchange import Translated
 from tuneport.files import read_document, read_job
-from tuneport.model.features import CATALOGUE, Feature, used
+from tuneport.model.feature_catalogue import CATALOGUE
+from tuneport.model.feature_usage import used
+from tuneport.model.features import Feature
 from tuneport.model.job import TuningJob
 from tuneport.model.results import RunState, StudyResult
 from tuneport.model.word import Word

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
 
 from tuneport.errors import JobError
-from tuneport.model.features import CATALOGUE, Feature
+from tuneport.model.feature_catalogue import CATALOGUE
+from tuneport.model.features import Feature, laid_over
 from tuneport.model.job import TuningJob
 from tuneport.model.results import Measurement, RunReason, RunState, StudyResult, Trial, TrialState
 from tuneport.model.study import Objective
@@ -41,14 +41,7 @@ def overlaid(job: TuningJob, changes: Mapping[str, Any]) -> TuningJob:
     Raises:
         JobError: the result is no job.
     """
-    data = job.brief()
-    for place, value in changes.items():
-        *parents, last = place.strip("/").split("/")
-        here = data
-        for part in parents:
-            here = here.setdefault(part, {})
-        here[last] = copy.deepcopy(value)
-    return TuningJob.model_validate(data)
+    return TuningJob.model_validate(laid_over(job.brief(), changes))
 
 
 def combined(features: Iterable[Feature], plain: Feature = Feature.TRIAL_IMAGE_COMMAND) -> TuningJob | None:

@@ -9,7 +9,9 @@ from functools import total_ordering
 from typing import Literal
 
 from tuneport.errors import Problem
-from tuneport.model.features import CATALOGUE, Feature, used
+from tuneport.model.feature_catalogue import CATALOGUE
+from tuneport.model.feature_usage import used
+from tuneport.model.features import Feature
 from tuneport.model.job import TuningJob
 from tuneport.translation.lowering import Vocabulary
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tuneport.model.features import CATALOGUE, Feature
+from tuneport.model.feature_catalogue import CATALOGUE
+from tuneport.model.features import Feature
 from tuneport.translation.capabilities import Capabilities, Fidelity, Support
 
 SYMBOLS: Mapping[Fidelity, str] = {

@@ -14,7 +14,9 @@ from itertools import product, zip_longest
 from math import prod
 from typing import Any, NamedTuple
 
-from tuneport.model.features import CATALOGUE, Feature, used
+from tuneport.model.feature_catalogue import CATALOGUE
+from tuneport.model.feature_usage import used
+from tuneport.model.features import Feature
 from tuneport.model.job import TuningJob
 from tuneport.model.parameters import Categorical
 from tuneport.model.trial_spec import size_text

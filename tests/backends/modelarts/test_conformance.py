@@ -6,7 +6,8 @@ import pytest
 
 from tuneport import exchange
 from tuneport.backends.modelarts import BACKEND
-from tuneport.model.features import Feature, used
+from tuneport.model.feature_usage import used
+from tuneport.model.features import Feature
 from tuneport.testing.conformance import ALL_EXACT, Conformance
 from tuneport.translation.capabilities import Fidelity
 
