@@ -63,6 +63,25 @@ def test_another_metric_is_no_result_and_the_nearest_name_is_told():
     }
 
 
+@pytest.mark.parametrize(
+    ("said", "used", "reasons"),
+    [
+        ([{"heat": 0.6, "size": 1}, {"heat": 0.5, "size": 1}, {"heat": 0.5, "size": 2}], [3], {"heat": 1, "size": 1}),
+        ([{"heat": 0.6}, {}, {"heat": 0.4}], [3], {"heat": 2}),
+        ([{}, {}], [1, 2], {}),
+    ],
+    ids=["both are known", "one is new", "both are new"],
+)
+def test_what_breaks_a_bound_of_today_is_not_used(said, used, reasons):
+    bounded = study().changed(constraints=[tp.Constraint("heat", at_most=0.5), tp.Constraint("size", at_least=2)])
+    trials = [trial(opt="adam", lr=number / 100) for number in range(1, len(said) + 1)]
+    for one, metrics in zip(trials, said, strict=True):
+        one["final_measurement"]["metrics"] |= metrics
+    found = fit([history(*trials)], bounded)
+    assert [(one.id, one.parameters["lr"]) for one in found.trials] == [(n, lr / 100) for n, lr in enumerate(used, 1)]
+    assert found.reasons == {f"they break the bound on '{metric}'": count for metric, count in reasons.items()}
+
+
 def test_a_new_parameter_is_what_it_was_fixed_at_or_else_its_default():
     wider = study(*SPACE, tp.Int("layers", 1, 8), tp.Discrete("batch", [16, 32], default=32))
     said = history(trial(opt="adam", lr=0.01, gone=7), fixed={"layers": 2})

@@ -5,9 +5,12 @@ import statistics
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tuneport.model.history import History, fit
 from tuneport.model.parameters import Categorical, Float, Int, when
-from tuneport.model.results import TrialState
+from tuneport.model.results import Trial, TrialState
 from tuneport.model.study import Anneal, Bayesian, Constraint, Random, Tpe, maximize
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers import bayesian
@@ -72,6 +75,28 @@ def test_bounds_leave_out_who_breaks_them_but_not_who_was_before_them():
     first = [seen(0.1, math.inf, math.inf), seen(0.2, math.inf, 0.5), seen(0.3, math.inf, -0.5)]
     assert Precedents(space, first).best() == [{"x": 0.3}], "the second bound is known, the first is new"
     assert len(Precedents(space, [seen(0.1, math.inf), seen(0.2, math.inf)])) == 2
+
+
+numbers = st.none() | st.integers(0, 4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(said=st.lists(st.tuples(st.integers(-5, 15), numbers, numbers), max_size=8))
+def test_a_study_begins_with_the_best_of_the_trials_that_fit(said):
+    bounds = [Constraint("heat", at_most=2), Constraint("size", at_least=2)]
+    study = spec([Float("x", 0, 1)], Anneal()).changed(constraints=bounds)
+    trials = []
+    for number, (x, heat, size) in enumerate(said, 1):
+        metrics = {name: value for name, value in [("loss", x), ("heat", heat), ("size", size)] if value is not None}
+        trials.append(
+            Trial(id=number, parameters={"x": x / 10}, state="succeeded", final_measurement={"metrics": metrics})
+        )
+    fitting = {one.parameters["x"] for one in fit([History(source="earlier", trials=trials)], study).trials}
+    today = Study(study, seed=1, history=trials)
+    best = sorted(fitting)[:3]
+    assert [today.ask().parameters["x"] for _ in best] == best
+    if not fitting:
+        assert today.propose() == Study(study, seed=1).propose()
 
 
 def test_a_bound_on_a_new_metric_leaves_the_history_what_it_is():

@@ -75,22 +75,33 @@ class Fit:
 
 
 def fit(histories: Iterable[History], study: StudySpec) -> Fit:
-    """The trials of earlier runs that are points of a study's space and that have its primary metric.
+    """The trials of earlier runs that are points of a study's space, have its primary metric and keep its bounds.
 
     Ranges may have changed: what lies outside of them now is not used. Parameters that the study has no more are left
     out; one that is new must have been fixed before, or have a default, which is then taken for what it was in effect.
-    Values are read as the study types them, since clouds and tables know text only.
+    Values are read as the study types them, since clouds and tables know text only. For bounds see `broken_bounds`.
     """
-    trials: list[Trial] = []
-    reasons: Counter[str] = Counter()
-    for history in histories:
-        for trial in history.trials:
-            found = _fitted(trial, history.fixed, study)
-            if isinstance(found, str):
-                reasons[found] += 1
-            else:
-                trials.append(found.model_copy(update={"id": len(trials) + 1}))
-    return Fit(tuple(trials), dict(reasons.most_common()))
+    found = [_fitted(trial, history.fixed, study) for history in histories for trial in history.trials]
+    points = [one for one in found if not isinstance(one, str)]
+    bounds = study.constraints
+    broken = broken_bounds([[bound.excess(one.metrics.get(bound.metric)) for bound in bounds] for one in points])
+    reasons = Counter(one for one in found if isinstance(one, str))
+    reasons.update(f"they break the bound on '{bounds[index].metric}'" for index in broken if index is not None)
+    kept = (point for point, index in zip(points, broken, strict=True) if index is None)
+    trials = tuple(one.model_copy(update={"id": number}) for number, one in enumerate(kept, 1))
+    return Fit(trials, dict(reasons.most_common()))
+
+
+def broken_bounds(excess: Sequence[Sequence[float]]) -> list[int | None]:
+    """Of each earlier trial, the first bound of today that it breaks; None: it keeps them, and can be a precedent.
+
+    A bound of which none of the trials says anything, as its metric is new, is broken by nobody.
+
+    Args:
+        excess: by how much each trial breaks each bound; see `Constraint.excess`.
+    """
+    said = [index for index, column in enumerate(zip(*excess, strict=True)) if min(column) < math.inf]
+    return [next((index for index in said if one[index] > 0), None) for one in excess]
 
 
 def _fitted(trial: Trial, fixed: Mapping[str, Scalar], study: StudySpec) -> Trial | str:

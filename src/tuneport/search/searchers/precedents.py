@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tuneport.model.history import broken_bounds
 from tuneport.model.word import Scalar
 from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation, Searcher
@@ -25,8 +25,7 @@ class Precedents:
     """The trials of earlier jobs that are points of this space too.
 
     Values outside a range of today are no such points. A parameter that is new must have a default: what earlier trials
-    had, in effect. Trials that break a bound of today are left out; a bound that none of them says anything about, as
-    its metric is new, leaves out nobody.
+    had, in effect. Trials that break a bound of today are left out; see `tuneport.model.history.broken_bounds`.
 
     Args:
         space: the search space of today.
@@ -38,10 +37,14 @@ class Precedents:
 
     def __init__(self, space: Space, history: Sequence[Observation]) -> None:
         self._space = space
-        fitting = [(space.adopted(one.parameters), losses) for one, losses in _keeping_bounds(history)]
-        known = [(space.encode(point), losses[0]) for point, losses in fitting if point is not None]
-        cube = np.array([vector for vector, _ in known], dtype=float).reshape(-1, len(space))
-        losses = np.array([loss for _, loss in known], dtype=float)
+        known = [
+            (space.encode(point), one.losses[0], one.excess)
+            for one in history
+            if one.losses is not None and (point := space.adopted(one.parameters)) is not None
+        ]
+        kept = np.array([bound is None for bound in broken_bounds([excess for *_, excess in known])], dtype=bool)
+        cube = np.array([vector for vector, *_ in known], dtype=float).reshape(-1, len(space))[kept]
+        losses = np.array([loss for _, loss, _ in known], dtype=float)[kept]
         self.evidence = Evidence(cube, losses, np.empty((len(losses), 0)))
 
     def __len__(self) -> int:
@@ -62,14 +65,6 @@ class Precedents:
                 room = max(_ROOM * float(np.ptp(active)), _ROOM)
                 low[index], high[index] = max(active.min() - room, 0), min(active.max() + room, 1)
         return low, high
-
-
-def _keeping_bounds(history: Sequence[Observation]) -> list[tuple[Observation, tuple[float, ...]]]:
-    """Those with losses that keep every bound of which any of them says something, and their losses."""
-    usable = [(one, one.losses) for one in history if one.losses is not None]
-    columns = zip(*(one.excess for one, _ in usable), strict=True)
-    said = [index for index, column in enumerate(columns) if min(column) < math.inf]
-    return [(one, losses) for one, losses in usable if all(one.excess[index] <= 0 for index in said)]
 
 
 class PrecedentsFirst:
