@@ -46,7 +46,8 @@ while len(state["trained"]) < int(os.environ.get("STEPS", 1000)) and not stop:
         json.dump(state, file)
     os.replace(path + ".part", path)
     step = len(state["trained"])
-    line = json.dumps({"time": time.time(), "step": step, "metrics": {"loss": state["sum"] / step}})
+    loss = state["sum"] / step + trial["trial"] * int(os.environ.get("HANDICAP", 0))
+    line = json.dumps({"time": time.time(), "step": step, "metrics": {"loss": loss}})
     with open(trial["report"], "a") as file:
         file.write(line + "\\n")
     while step % int(os.environ.get("WAITS", 1000)) == 0 and not stop:
@@ -63,10 +64,11 @@ POPULATION = {"algorithm": Pbt(population=4, interval=2, max_resource=6, seed=3)
 
 @pytest.fixture
 def job(make_job: Callable[..., TuningJob]) -> Callable[..., TuningJob]:
-    def make(study: dict[str, Any], *, warm: bool = False, **budget: Any) -> TuningJob:
+    def make(study: dict[str, Any], *, warm: bool = False, handicap: int = 0, **budget: Any) -> TuningJob:
         trial: dict[str, Any] = {"metrics": {}, "resumable": True, "warm_workers": warm}
+        trial["env"] = {"HANDICAP": str(handicap)}
         if study is POPULATION:
-            trial["env"] = {"WAITS": "2"}  # at the end of a generation for the word to pause
+            trial["env"]["WAITS"] = "2"  # at the end of a generation for the word to pause
         return make_job(TRAINER, study=study, trial=trial, budget=budget)
 
     return make
@@ -178,7 +180,9 @@ def test_with_a_model_too(
     monkeypatch.setattr(Study, "propose", thinking)
     monkeypatch.setattr(Study, "apply", applying)
     model = {**PROMOTION, "algorithm": Bayesian(seed=1, initial_trials=3)}
-    name = client.create(job(model, max_trials=6, parallel_trials=2), tmp_path, "process", "test")
+    # Whoever comes later is worse, so that sooner or later one that has paused is among the best.
+    falling = job(model, handicap=1, max_trials=6, parallel_trials=2)
+    name = client.create(falling, tmp_path, "process", "test")
     client.drive(name)
     taken = list(pairwise(steps))
     result = client.result(name)
