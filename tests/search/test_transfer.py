@@ -1,6 +1,5 @@
 """History of other jobs: what is taken over, and that it helps where it fits and does no harm where it does not."""
 
-import math
 import statistics
 
 import numpy as np
@@ -53,28 +52,14 @@ def test_related_history_is_a_head_start_and_a_misleading_one_is_overcome():
 
 
 def test_another_range_and_new_and_old_parameters():
-    old = Space([Float("x", -100, 100), Float("gone", 0, 1), Categorical("c", ["a", "b"])])
-    rng = np.random.default_rng(0)
-    points = [old.decode(rng.random(3)) for _ in range(400)]
-    seen = [Observation(n, point, (point["x"] ** 2,), TrialState.SUCCEEDED) for n, point in enumerate(points)]
-    today = Space([Float("x", -10, 10), Categorical("c", ["a", "d"]), Int("new", 1, 5, default=3)])
-    fitting = [point for point in points if abs(point["x"]) <= 10 and point["c"] == "a"]
-    precedents = Precedents(today, seen)
-    assert len(precedents) == len(fitting) > 0
+    old = [Float("x", -100, 100), Float("gone", 0, 1), Categorical("c", ["a", "b"])]
+    history = played(lambda point: point["x"] ** 2, 200, Random(), old).trials
+    fitting = [one.parameters for one in history if abs(one.parameters["x"]) <= 10 and one.parameters["c"] == "a"]
     best = min(fitting, key=lambda point: abs(point["x"]))
-    assert precedents.best()[0] == {"x": best["x"], "c": "a", "new": 3}
-    assert len(Precedents(Space([Float("x", -10, 10), Int("new", 1, 5)]), seen)) == 0  # nobody says what it was
-
-
-def test_bounds_leave_out_who_breaks_them_but_not_who_was_before_them():
-    space = Space([Float("x", 0, 1)])
-
-    def seen(x, *excess):
-        return Observation(1, {"x": x}, (x,), TrialState.SUCCEEDED, excess)
-
-    first = [seen(0.1, math.inf, math.inf), seen(0.2, math.inf, 0.5), seen(0.3, math.inf, -0.5)]
-    assert Precedents(space, first).best() == [{"x": 0.3}], "the second bound is known, the first is new"
-    assert len(Precedents(space, [seen(0.1, math.inf), seen(0.2, math.inf)])) == 2
+    today = spec([Float("x", -10, 10), Categorical("c", ["a", "d"]), Int("new", 1, 5, default=3)], Bayesian())
+    assert Study(today, seed=1, history=history).propose() == {"x": best["x"], "c": "a", "new": 3}
+    unknown = spec([Float("x", -10, 10), Int("new", 1, 5)], Bayesian())  # nobody says what it was
+    assert Study(unknown, seed=1, history=history).propose() == Study(unknown, seed=1).propose()
 
 
 numbers = st.none() | st.integers(0, 4)

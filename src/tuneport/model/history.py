@@ -79,12 +79,13 @@ def fit(histories: Iterable[History], study: StudySpec) -> Fit:
 
     Ranges may have changed: what lies outside of them now is not used. Parameters that the study has no more are left
     out; one that is new must have been fixed before, or have a default, which is then taken for what it was in effect.
-    Values are read as the study types them, since clouds and tables know text only. For bounds see `broken_bounds`.
+    A bound of which none of the trials says anything, as its metric is new, leaves out nobody. Values are read as the
+    study types them, since clouds and tables know text only.
     """
     found = [_fitted(trial, history.fixed, study) for history in histories for trial in history.trials]
     points = [one for one in found if not isinstance(one, str)]
     bounds = study.constraints
-    broken = broken_bounds([[bound.excess(one.metrics.get(bound.metric)) for bound in bounds] for one in points])
+    broken = _broken([[bound.excess(one.metrics.get(bound.metric)) for bound in bounds] for one in points])
     reasons = Counter(one for one in found if isinstance(one, str))
     reasons.update(f"they break the bound on '{bounds[index].metric}'" for index in broken if index is not None)
     kept = (point for point, index in zip(points, broken, strict=True) if index is None)
@@ -92,14 +93,8 @@ def fit(histories: Iterable[History], study: StudySpec) -> Fit:
     return Fit(trials, dict(reasons.most_common()))
 
 
-def broken_bounds(excess: Sequence[Sequence[float]]) -> list[int | None]:
-    """Of each earlier trial, the first bound of today that it breaks; None: it keeps them, and can be a precedent.
-
-    A bound of which none of the trials says anything, as its metric is new, is broken by nobody.
-
-    Args:
-        excess: by how much each trial breaks each bound; see `Constraint.excess`.
-    """
+def _broken(excess: Sequence[Sequence[float]]) -> list[int | None]:
+    """Of each trial, by how much it exceeds each bound, the first bound that it breaks; None: it keeps them all."""
     said = [index for index, column in enumerate(zip(*excess, strict=True)) if min(column) < math.inf]
     return [next((index for index in said if one[index] > 0), None) for one in excess]
 

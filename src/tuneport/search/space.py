@@ -161,21 +161,6 @@ class Space:
             raise SearchError("these parameters are no point of the search space", problems=problems)
         return clean
 
-    def adopted(self, parameters: Mapping[str, Any]) -> dict[str, Scalar] | None:
-        """A trial of another space as one of this space; None if it is none.
-
-        Parameters that this space does not have are left out, and those that the trial lacks take their defaults.
-        """
-        point: dict[str, Any] = {}
-        for dimension in self.dimensions:
-            parameter = dimension.parameter
-            if _exists(parameter, point):
-                point[parameter.name] = parameters.get(parameter.name, parameter.default)
-        try:
-            return self.legal(point)
-        except SearchError:
-            return None
-
     def point(self, rank: int) -> dict[str, Scalar]:
         """The `rank`-th point of a finite space, from 0, in the order of the coordinates with the last one fastest.
 

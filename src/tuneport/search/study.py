@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from tuneport.errors import SearchError, TrialFinishedError, UnknownTrialError
+from tuneport.model.history import History, fit
 from tuneport.model.job import Budget
 from tuneport.model.results import (
     Failure,
@@ -50,8 +51,9 @@ class Study:
         on_event: gets every event before it is applied, so that it can be recorded; what it raises goes to the caller
             and leaves the study as it was.
         budget: how much may be spent, for an algorithm that is to be chosen accordingly.
-        history: trials of earlier jobs with the same primary metric, whose ranges may have been others; adaptive
-            searchers begin with the best of them, and the Bayesian one learns from all.
+        history: trials of earlier jobs, whose ranges may have been others. Of those that mean something to this study
+            (see `tuneport.model.history.fit`), adaptive searchers begin with the best, and the Bayesian one learns from
+            all.
         lazy: make what proposes points only with `prepare` or the first proposal, so that what has happened can be read
             wherever it happened, whatever is installed here.
 
@@ -79,7 +81,8 @@ class Study:
         self._on_event = on_event
         self._sign = _sign(spec.objective.goal)
         self._stages = spec.early_stopping if isinstance(spec.early_stopping, Asha) else None
-        self._earlier = [self._observation(one) for one in history if one.state.ended]
+        earlier = History(source="earlier jobs", trials=tuple(history))
+        self._earlier = [self._observation(one) for one in fit([earlier], spec).trials]
         algorithm, version, reason = chosen(spec, self.space, budget or Budget())
         self.search = Search(algorithm=algorithm.changed(seed=self.seed), version=version, reason=reason)
         self._scheduler = make_scheduler(spec, self.seed, budget)

@@ -42,7 +42,7 @@ def make_searcher(
         algorithm: which one, and its settings; its own seed is not looked at.
         space: what is searched.
         seed: makes the suggestions repeatable, at least 0.
-        history: trials of earlier jobs, as far as they are of use; random searchers and grids do not look at them.
+        history: trials of earlier jobs that fit; see `Precedents`. Random searchers and grids do not look at them.
         staged: whether observations have rungs.
 
     Raises:

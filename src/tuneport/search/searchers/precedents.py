@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tuneport.model.history import broken_bounds
 from tuneport.model.word import Scalar
 from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation, Searcher
@@ -22,29 +21,20 @@ _ROOM = 0.1
 
 
 class Precedents:
-    """The trials of earlier jobs that are points of this space too.
-
-    Values outside a range of today are no such points. A parameter that is new must have a default: what earlier trials
-    had, in effect. Trials that break a bound of today are left out; see `tuneport.model.history.broken_bounds`.
+    """The trials of earlier jobs that mean something here; see `tuneport.model.history.fit`.
 
     Args:
         space: the search space of today.
-        history: trials with a loss, in any numbers.
+        fitting: those trials: points of it, each with a loss, in any numbers.
 
     Attributes:
-        evidence: those that fit, and their primary losses.
+        evidence: where they were, and their primary losses.
     """
 
-    def __init__(self, space: Space, history: Sequence[Observation]) -> None:
+    def __init__(self, space: Space, fitting: Sequence[Observation]) -> None:
         self._space = space
-        known = [
-            (space.encode(point), one.losses[0], one.excess)
-            for one in history
-            if one.losses is not None and (point := space.adopted(one.parameters)) is not None
-        ]
-        kept = np.array([bound is None for bound in broken_bounds([excess for *_, excess in known])], dtype=bool)
-        cube = np.array([vector for vector, *_ in known], dtype=float).reshape(-1, len(space))[kept]
-        losses = np.array([loss for _, loss, _ in known], dtype=float)[kept]
+        cube = space.cube([one.parameters for one in fitting])
+        losses = np.array([one.losses[0] for one in fitting if one.losses is not None], dtype=float)
         self.evidence = Evidence(cube, losses, np.empty((len(losses), 0)))
 
     def __len__(self) -> int:
