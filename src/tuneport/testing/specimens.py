@@ -41,7 +41,8 @@ def overlaid(job: TuningJob, changes: Mapping[str, Any]) -> TuningJob:
     Raises:
         JobError: the result is no job.
     """
-    return TuningJob.model_validate(laid_over(job.brief(), changes))
+    # Defaults are written out: where an algorithm were left out, its seed alone would be no algorithm.
+    return TuningJob.model_validate(laid_over(job.model_dump(mode="json", exclude_none=True), changes))
 
 
 def combined(features: Iterable[Feature], plain: Feature = Feature.TRIAL_IMAGE_COMMAND) -> TuningJob | None:
