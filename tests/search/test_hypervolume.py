@@ -15,9 +15,9 @@ from tuneport.model.results import TrialState
 from tuneport.model.study import Bayesian, Constraint, StudySpec, maximize, minimize
 from tuneport.search.pareto import coarsened, hypervolume, nondominated, undominated
 from tuneport.search.protocols import Observation
-from tuneport.search.searchers.bayesian import BayesianSearcher
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import EvidenceReader
+from tuneport.search.searchers.expectation import LossLearner
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel
 from tuneport.search.searchers.hypervolume import VolumeImprovement, VolumeLearner, log_expected_length
 from tuneport.search.space import Space
@@ -150,7 +150,7 @@ def history(count=20, seed=0):
 def learned(embedding, cube, losses, legal=None, running=()):
     kept = np.ones(len(cube), dtype=bool) if legal is None else legal
     waiting = embedding(np.reshape(np.array(running, dtype=float), (-1, 2)))
-    return VolumeLearner(embedding, 5).improvement(embedding(cube), losses, kept, waiting, None)
+    return VolumeLearner(embedding, 5, []).improvement(embedding(cube), losses, kept, waiting, None)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3)))[1:])
@@ -292,7 +292,7 @@ def test_the_whole_front_is_found_under_a_bound():
 
 def test_beyond_four_objectives_losses_are_modelled_and_not_places(monkeypatch):
     told = []
-    monkeypatch.setattr(BayesianSearcher, "_told", lambda _, features, losses: told.append(losses) or (losses, 0.0))
+    monkeypatch.setattr(LossLearner, "_told", lambda _, features, losses: told.append(losses) or (losses, 0.0))
     job = StudySpec(parameters=[Float("x", 0, 1)], objectives=[minimize(f"f{i}") for i in range(5)], algorithm=EAGER)
     study = Study(job, seed=0)
     for _ in range(6):

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tuneport.model.history import History, fit
 from tuneport.model.parameters import Categorical, Float, Int, when
-from tuneport.model.results import Trial, TrialState
-from tuneport.model.study import Anneal, Bayesian, Constraint, Random, Tpe, maximize
+from tuneport.model.results import Measurement, Trial, TrialState
+from tuneport.model.study import Anneal, Bayesian, Constraint, Random, Tpe, maximize, minimize
+from tuneport.search.pareto import hypervolume
 from tuneport.search.protocols import Observation
-from tuneport.search.searchers import bayesian
+from tuneport.search.searchers import expectation
 from tuneport.search.searchers.gaussian_process import GaussianProcess, Kernel, StackedProcess
 from tuneport.search.searchers.learning import representative
 from tuneport.search.searchers.precedents import Precedents
@@ -144,6 +145,49 @@ def test_a_replay_with_the_same_history_goes_on_in_the_same_way():
     assert Study.replay(study.spec, events, seed=4, history=history).propose() == study.propose()
 
 
+def two_bowls(study, trials, apart=0.0):
+    """Two objectives, whose best points lie apart."""
+    losses = {"cost": bowl(5.0 - apart, apart), "error": bowl(-5.0 - apart, 2.0 - apart)}
+    for _ in range(trials):
+        trial = study.ask()
+        study.tell(trial, {name: loss(trial.parameters) for name, loss in losses.items()})
+    return study
+
+
+BOTH = spec(WIDE, Bayesian()).changed(objectives=[minimize("cost"), minimize("error")])
+
+
+def test_related_history_of_two_objectives_is_a_head_start():
+    related = two_bowls(Study(BOTH.changed(algorithm=Random()), seed=9), 40, apart=1.0).trials
+
+    def reached(history):
+        fronts = [two_bowls(Study(BOTH, seed=seed, history=history), 9).pareto for seed in range(4)]
+        losses = [np.array([[one.metrics["cost"], one.metrics["error"]] for one in front]) for front in fronts]
+        return statistics.median(hypervolume(front, np.full(2, 300.0)) for front in losses)
+
+    assert reached(related) > reached(())
+
+
+def test_what_comes_first_of_two_objectives_are_different_points_of_the_front():
+    history = two_bowls(Study(BOTH.changed(algorithm=Random()), seed=9), 40)
+    today = Study(BOTH, seed=1, history=history.trials)
+    first = [today.ask().parameters for _ in range(3)]
+    front = [one.parameters for one in history.pareto]
+    assert all(point in front for point in first)
+    assert len({Space.key(point) for point in first}) == 3
+
+
+def test_an_objective_that_is_new_has_no_history():
+    history = two_bowls(Study(BOTH.changed(algorithm=Random()), seed=9), 20).trials
+    costs = [
+        one.model_copy(update={"final_measurement": Measurement(metrics={"cost": one.metrics["cost"]})})
+        for one in history
+    ]
+    study = two_bowls(Study(BOTH, seed=1, history=costs), 8)
+    assert study.trials[0].parameters == min(history, key=lambda one: one.metrics["cost"]).parameters
+    assert study.propose()
+
+
 def test_a_stack_is_the_sum_of_its_parts():
     rng = np.random.default_rng(0)
     kernel = Kernel(np.ones(2), amplitude=1.0, noise=0.01, groups=np.arange(2))
@@ -165,8 +209,8 @@ def test_a_model_holds_the_best_trials_whatever_history_expected_of_them(monkeyp
         held.append(features)
         return GaussianProcess(kernel, features, values)
 
-    monkeypatch.setattr(bayesian, "expecting", expecting)
-    monkeypatch.setattr(bayesian, "representative", lambda values: representative(values, 20))
+    monkeypatch.setattr(expectation, "expecting", expecting)
+    monkeypatch.setattr(expectation, "representative", lambda values: representative(values, 20))
     space = [Float("x", 0, 1)]
     history = played(lambda p: p["x"] ** 2, 40, Random(), space).trials
     study = played(lambda p: p["x"] ** 2 + 0.01 * np.sin(40 * p["x"]), 60, Random(), space, seed=5)

@@ -49,7 +49,7 @@ def make_searcher(
         SearchError: a grid over an infinite space, a plug-in that is not there, or auto, which stands for another one.
         MissingExtraError: the package that the algorithm stands on is not installed.
     """
-    precedents = Precedents(space, history)
+    precedents = Precedents(space, history, seed)
     searcher = _searcher(algorithm, space, seed, precedents, staged)
     if isinstance(algorithm, Grid):
         return searcher

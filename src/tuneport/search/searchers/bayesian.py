@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -15,17 +14,17 @@ from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import Evidence, EvidenceReader
+from tuneport.search.searchers.expectation import LossLearner
 from tuneport.search.searchers.feasibility import ChanceLearner
 from tuneport.search.searchers.fidelity import StagedEmbedding
-from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess, expecting
 from tuneport.search.searchers.hypervolume import MOST_OBJECTIVES, VolumeLearner
-from tuneport.search.searchers.learning import KernelLearner, representative
+from tuneport.search.searchers.learning import representative
 from tuneport.search.searchers.novelty import Novelty
 from tuneport.search.searchers.outlook import Improvement, Outlook, Term
 from tuneport.search.searchers.precedents import Precedents
 from tuneport.search.searchers.threads import one_thread
 from tuneport.search.searchers.tpe import TpeSearcher
-from tuneport.search.searchers.warping import nearly_best, warped
+from tuneport.search.searchers.warping import nearly_best
 from tuneport.search.space import Space
 
 _INITIAL = 5
@@ -93,8 +92,9 @@ class BayesianSearcher:
         self._embedding = StagedEmbedding(space) if staged else Embedding(space)
         self._initial = algorithm.initial_trials or _INITIAL
         self._densities = TpeSearcher(Tpe(initial_trials=1), space, seed)
-        self._learner = KernelLearner(self._embedding, self._initial, lambda *told: self._told(*told)[0])
-        self._volumes = VolumeLearner(self._embedding, self._initial)
+        past = precedents.measured() if precedents else [None]
+        self._loss = LossLearner(self._embedding, self._initial, past[0])
+        self._volumes = VolumeLearner(self._embedding, self._initial, past)
         self._chances = ChanceLearner(self._embedding, self._initial)
         self._unordered = np.array([isinstance(one.parameter, Categorical) for one in space.dimensions])
         # What others exist under is not moved in small steps: the way would lead past their being there or not.
@@ -171,15 +171,9 @@ class BayesianSearcher:
     ) -> list[Improvement]:
         """How much less the one loss may become; nothing where no trial keeps all constraints."""
         measured, losses = self._measured(evidence, finished, features)
-        kernel = self._learner.kernel(measured, losses)
-        if doubt is not None:
-            kernel = kernel.doubted(self._learner.prior, doubt)
-        values, share = self._told(measured, losses)
-        chosen = representative(losses)
-        process = expecting(kernel, measured[chosen], values[chosen], waiting)
-        model = StackedProcess(process, self._past, share) if self._past else process
+        model = self._loss.model(measured, losses, waiting, doubt)
         everything = len(losses) == np.isfinite(evidence.losses).sum() and not evidence.excess.shape[1]
-        kept = np.concatenate([measured[chosen], waiting]) if everything else features[evidence.legal]
+        kept = np.concatenate([measured[representative(losses)], waiting]) if everything else features[evidence.legal]
         if not len(kept):
             return []
         legal = evidence.losses[evidence.legal]
@@ -193,26 +187,6 @@ class BayesianSearcher:
             return features[usable], evidence.losses[usable]
         trials = [one for one, known in zip(finished, usable, strict=True) if known]
         return self._embedding.staged(evidence.cube[usable], trials)
-
-    def _told(self, features: Array, losses: Array) -> tuple[Array, float]:
-        """What the model is to explain: warped losses, less the share that earlier jobs explain; and that share."""
-        values = warped(losses)
-        if self._past is None:
-            return values, 0.0
-        expected = self._past.mean(features)
-        share = max(float(expected @ values / (expected @ expected + 1)), 0.0)
-        return values - share * expected, share
-
-    @cached_property
-    def _past(self) -> GaussianProcess | None:
-        """What earlier jobs make expect of this one's warped losses."""
-        if not self._precedents:
-            return None
-        features, losses = self._embedding(self._precedents.evidence.cube), self._precedents.evidence.losses
-        values = warped(losses)
-        chosen = representative(values)
-        learner = KernelLearner(self._embedding, len(losses), lambda _, told: warped(told))
-        return GaussianProcess(learner.kernel(features, losses), features[chosen], values[chosen])
 
     def _steps(self, centres: Array, scale: float, rng: np.random.Generator) -> Array:
         """Random steps from each of the centres, reflected at the faces of the cube; shape (steps, d)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -164,6 +165,9 @@ class StackedProcess:
         mean, deviation, by_mean, by_deviation = self.rest.slopes(features)
         base, _, by_base, _ = self.base.slopes(features)
         return mean + self.share * base, deviation, by_mean + self.share * by_base, by_deviation
+
+
+Process: TypeAlias = GaussianProcess | StackedProcess
 
 
 @dataclass(frozen=True, slots=True)

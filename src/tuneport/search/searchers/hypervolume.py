@@ -18,9 +18,9 @@ from tuneport.search.dimensions import Array
 from tuneport.search.pareto import coarsened, nondominated, undominated
 from tuneport.search.searchers.embedding import Embedding
 from tuneport.search.searchers.evidence import completed
-from tuneport.search.searchers.gaussian_process import GaussianProcess, expecting
+from tuneport.search.searchers.expectation import LossLearner
+from tuneport.search.searchers.gaussian_process import Process
 from tuneport.search.searchers.improvement import log_gain
-from tuneport.search.searchers.learning import KernelLearner, representative
 from tuneport.search.searchers.warping import sensible, warped
 
 MOST_OBJECTIVES = 4
@@ -45,7 +45,7 @@ class VolumeImprovement:
         high: their upper corners.
     """
 
-    models: Sequence[GaussianProcess]
+    models: Sequence[Process]
     low: Array
     high: Array
 
@@ -117,12 +117,12 @@ class VolumeLearner:
     Args:
         embedding: says which features belong to which parameter.
         first: least number of trials from which a kernel is learned thoroughly.
+        past: what earlier jobs measured of each objective, as `LossLearner` takes it; nothing where there are none.
     """
 
-    def __init__(self, embedding: Embedding, first: int) -> None:
-        self._learners = [
-            KernelLearner(embedding, first, lambda _, losses: warped(losses), level=0.0) for _ in range(MOST_OBJECTIVES)
-        ]
+    def __init__(self, embedding: Embedding, first: int, past: Sequence[tuple[Array, Array] | None]) -> None:
+        known = [*past, *[None] * MOST_OBJECTIVES][:MOST_OBJECTIVES]
+        self._learners = [LossLearner(embedding, first, one, level=0.0) for one in known]
 
     def improvement(
         self, features: Array, losses: Array, legal: npt.NDArray[np.bool_], waiting: Array, doubt: float | None
@@ -140,14 +140,9 @@ class VolumeLearner:
         if not legal.any():
             return []
         known = np.stack([completed(sensible(column)) for column in losses.T], axis=1)
-        models, worst = [], []
-        for learner, column in zip(self._learners, known.T, strict=False):
-            kernel, values = learner.kernel(features, column), warped(column)
-            if doubt is not None:
-                kernel = kernel.doubted(learner.prior, doubt)
-            chosen = representative(values)
-            models.append(expecting(kernel, features[chosen], values[chosen], waiting))
-            worst.append(values.max())
+        columns = zip(self._learners, known.T, strict=False)
+        models = [learner.model(features, column, waiting, doubt) for learner, column in columns]
+        worst = [warped(column).max() for column in known.T]
         kept = np.stack([model.mean(features[legal]) for model in models], axis=1) - _credit(known[legal])[:, None]
         coming = np.stack([model.mean(waiting) for model in models], axis=1)
         means = np.concatenate([kept, coming])

@@ -25,7 +25,7 @@ _MOST = 150
 """Trials from which a kernel is learned, at most."""
 _MODELLED = 300
 """Trials that a model holds, at most."""
-_UNKNOWN = 10.0
+UNKNOWN = 10.0
 """Variance of an unknown level of values that have variance 1."""
 
 
@@ -53,7 +53,7 @@ class KernelLearner:
         values: Callable[[Array, Array], Array],
         *,
         rank: Callable[[Array], Array] = np.asarray,
-        level: float = _UNKNOWN,
+        level: float = UNKNOWN,
     ) -> None:
         self._groups = embedding.groups
         self._scales = np.flatnonzero(embedding.scales).tolist()

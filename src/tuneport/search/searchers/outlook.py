@@ -10,7 +10,7 @@ import numpy as np
 
 from tuneport.search.dimensions import Array
 from tuneport.search.searchers.embedding import Embedding
-from tuneport.search.searchers.gaussian_process import GaussianProcess, StackedProcess
+from tuneport.search.searchers.gaussian_process import Process
 from tuneport.search.searchers.improvement import improvement_slopes, log_expected_improvement
 
 _APART = 0.01
@@ -40,7 +40,7 @@ class Improvement:
         best: what is to be improved upon.
     """
 
-    model: GaussianProcess | StackedProcess
+    model: Process
     best: float
 
     def log(self, features: Array) -> Array:

@@ -9,8 +9,8 @@ import numpy as np
 from tuneport.model.word import Scalar
 from tuneport.search.dimensions import Array
 from tuneport.search.protocols import Observation, Searcher
-from tuneport.search.searchers.evidence import Evidence
-from tuneport.search.space import Space
+from tuneport.search.searchers.evidence import EvidenceReader
+from tuneport.search.space import Key, Space
 
 _FIRST = 3
 """Trials that repeat the best of earlier jobs."""
@@ -23,31 +23,47 @@ _ROOM = 0.1
 class Precedents:
     """The trials of earlier jobs that mean something here; see `tuneport.model.history.fit`.
 
+    With several objectives, the best are those that no other beats, each in another direction.
+
     Args:
         space: the search space of today.
         fitting: those trials: points of it, each with a loss, in any numbers.
-
-    Attributes:
-        evidence: where they were, and their primary losses.
+        seed: source of the directions.
     """
 
-    def __init__(self, space: Space, fitting: Sequence[Observation]) -> None:
+    def __init__(self, space: Space, fitting: Sequence[Observation], seed: int = 0) -> None:
         self._space = space
-        cube = space.cube([one.parameters for one in fitting])
-        losses = np.array([one.losses[0] for one in fitting if one.losses is not None], dtype=float)
-        self.evidence = Evidence(cube, losses, np.empty((len(losses), 0)))
+        self._fitting = fitting
+        self._reader = EvidenceReader(space, seed)
 
     def __len__(self) -> int:
-        return len(self.evidence.losses)
+        return len(self._fitting)
 
     def best(self) -> list[dict[str, Scalar]]:
         """The best few points, all different."""
-        points = {self._space.key(point): point for point in map(self._space.decode, self.evidence.ranked())}
-        return list(points.values())[:_FIRST]
+        points: dict[Key, dict[str, Scalar]] = {}
+        for number in range(1, _FIRST + 1):
+            for point in map(self._space.decode, self._ranked(number)):
+                if self._space.key(point) not in points:
+                    points[self._space.key(point)] = point
+                    break
+        return list(points.values())
+
+    def measured(self) -> list[tuple[Array, Array] | None]:
+        """Per objective, points of the cube where it was measured, shape (n, d), and its losses there, shape (n,).
+
+        None for one that no trial has.
+        """
+        cube = self._space.cube([one.parameters for one in self._fitting])
+        return [_measured(cube, column) for column in self._reader.table(self._fitting).T]
+
+    def _ranked(self, number: int) -> Array:
+        """The points of the cube, best first, for the proposal of a trial; shape (n, d)."""
+        return self._reader.read(self._fitting, number, by_front=True).ranked()
 
     def box(self) -> tuple[Array, Array]:
         """The least and greatest coordinates of the good ones, with some room (after Perrone et al. 2019)."""
-        good = self.evidence.ranked()[: max(int(_GOOD * len(self)), _FIRST)]
+        good = self._ranked(0)[: max(int(_GOOD * len(self)), _FIRST)]
         low, high = np.zeros(len(self._space)), np.ones(len(self._space))
         for index, column in enumerate(good.T):
             active = column[~np.isnan(column)]
@@ -55,6 +71,11 @@ class Precedents:
                 room = max(_ROOM * float(np.ptp(active)), _ROOM)
                 low[index], high[index] = max(active.min() - room, 0), min(active.max() + room, 1)
         return low, high
+
+
+def _measured(cube: Array, losses: Array) -> tuple[Array, Array] | None:
+    there = np.isfinite(losses)
+    return (cube[there], losses[there]) if there.any() else None
 
 
 class PrecedentsFirst:
