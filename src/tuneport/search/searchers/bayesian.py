@@ -48,7 +48,7 @@ _PATIENCE = 5
 _SHORTEST = 0.1
 """How far lengths shrink in doubt."""
 _LAST_RESORT = 10
-"""Trials without a clearly better one, after which every fourth suggestion is not the model's, however many run."""
+"""Trials without a clearly better one, after which every fourth suggestion is not the model's in any case."""
 _PER_TIE, _MOST = 0.1, 0.5
 """By how much more, in standard deviations, an improvement must improve for every trial that shares the best loss."""
 _DRAWS = 64
@@ -67,8 +67,8 @@ class BayesianSearcher:
     Trials that share the best loss lie on a plateau, where a model expects slight improvements for ever: the more there
     are, the more an improvement has to improve.
 
-    No kernel may fit, as where losses jump: where one trial runs at a time, every fourth suggestion is drawn by the
-    densities of `TpeSearcher`, which assume no smoothness. Trials that run side by side differ as it is.
+    No kernel may fit, as where losses jump: every fourth suggestion is drawn by the densities of `TpeSearcher`, which
+    assume no smoothness. Trials side by side, and along the front of several objectives, are varied as it is.
 
     When no trial has been clearly better for a while, the kernel may be too sure of what it has not seen: every other
     suggestion then takes shorter lengths, the shorter the longer this lasts (after Berkenkamp et al. 2019), and if that
@@ -115,10 +115,11 @@ class BayesianSearcher:
         evidence = self._reader.read(finished, number, by_front=by_front).credible()
         since_best = evidence.since_best()
         running = self._space.cube(pending)
+        varied = len(running) > 0 or evidence.objectives > 1
         draws: Iterable[Array]
         if number <= self._initial or evidence.usable < 2:
             draws = self._exploring(number, rng)
-        elif number % 4 == 0 and (since_best >= _LAST_RESORT or not len(running)):
+        elif number % 4 == 0 and (since_best >= _LAST_RESORT or not varied):
             draws = chain(self._densities.draws(evidence.penalised(), running, rng), self._exploring(number, rng))
         else:
             doubt = since_best - _PATIENCE if number % 2 == 0 else 0
