@@ -44,7 +44,7 @@ _MOVED = 8
 _CLIMBERS = 4
 """Candidates that are moved uphill at the end."""
 _PATIENCE = 5
-"""Trials without a clearly better one, after which every other suggestion doubts the kernel."""
+"""Trials without a clearly better one, after which suggestions with even numbers doubt the kernel."""
 _SHORTEST = 0.1
 """How far lengths shrink in doubt."""
 _LAST_RESORT = 10
@@ -67,12 +67,13 @@ class BayesianSearcher:
     Trials that share the best loss lie on a plateau, where a model expects slight improvements for ever: the more there
     are, the more an improvement has to improve.
 
-    No kernel may fit, as where losses jump: every fourth suggestion is drawn by the densities of `TpeSearcher`, which
-    assume no smoothness. Trials side by side, and along the front of several objectives, are varied as it is.
+    No kernel may fit, as where losses jump: of every four suggestions, the fourth is drawn by the densities of
+    `TpeSearcher`, which assume no smoothness. Trials side by side, and along the front of several objectives, are
+    varied as it is: there this is the last resort, when no trial has been clearly better for long.
 
-    When no trial has been clearly better for a while, the kernel may be too sure of what it has not seen: every other
-    suggestion then takes shorter lengths, the shorter the longer this lasts (after Berkenkamp et al. 2019), and if that
-    does not help, every other one of these is drawn by densities too.
+    When none has been for a while, the kernel may be too sure of what it has not seen: the second suggestion, and the
+    fourth if it is the model's, then take shorter lengths, the shorter the longer this lasts (after Berkenkamp et al.
+    2019).
     """
 
     adaptive = True
