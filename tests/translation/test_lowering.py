@@ -121,6 +121,12 @@ def test_choices_that_look_alike_get_different_texts():
     assert lowered.parameters == (Categorical("x", ["1", '"1"', "true", '"true"']),)
 
 
+def test_texts_that_look_like_numbers_keep_their_default_beside_other_hints():
+    space = (Categorical("x", ["1e-5", "b"], default="1e-5"), Float("y:", 0.0, 1.0))
+    lowered = lower(space, POOR)
+    assert raised(lowered.parameters, lowered.hints, POOR) == space
+
+
 @pytest.mark.parametrize(
     ("hint", "value", "stands_for"),
     [

@@ -291,7 +291,9 @@ def _raised(parameter: Parameter, hint: Hint) -> Parameter:
         parent, values = hint["when"]
         fields["when"] = When(parent, values)
     if "choices" in hint and hint.get("kind") != "discrete":
-        return Categorical(**fields, choices=[hint["choices"][choice] for choice in _choices_of(parameter)])
+        meant_by, default = hint["choices"], parameter.default
+        choices = [meant_by[text] for text in _choices_of(parameter)]
+        return Categorical(**fields, choices=choices, default=None if default is None else meant_by[default])
     match hint.get("kind"):
         case "discrete":
             values = [hint["choices"][text] if "choices" in hint else text for text in _choices_of(parameter)]
