@@ -121,8 +121,9 @@ def test_choices_that_look_alike_get_different_texts():
     assert lowered.parameters == (Categorical("x", ["1", '"1"', "true", '"true"']),)
 
 
-def test_texts_that_look_like_numbers_keep_their_default_beside_other_hints():
-    space = (Categorical("x", ["1e-5", "b"], default="1e-5"), Float("y:", 0.0, 1.0))
+@pytest.mark.parametrize("choices", [("1e-5", "b"), (True, False), (1, "1", True)])
+def test_choices_keep_their_default_beside_other_hints(choices):
+    space = (Categorical("x", choices, default=choices[0]), Float("y:", 0.0, 1.0))
     lowered = lower(space, POOR)
     assert raised(lowered.parameters, lowered.hints, POOR) == space
 

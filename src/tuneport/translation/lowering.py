@@ -140,9 +140,9 @@ def _lowered(parameter: Parameter, vocabulary: Vocabulary) -> tuple[dict[str, An
 def _lowered_choices(parameter: Categorical, vocabulary: Vocabulary) -> tuple[dict[str, Any], Hint]:
     if vocabulary.typed_choices or all(_is_plain(choice) for choice in parameter.choices):
         return {}, {}
-    texts = _texts(parameter.choices)
-    pairs = dict(zip(texts, parameter.choices, strict=True))
-    return {"choices": tuple(texts)}, {"choices": pairs}
+    pairs = dict(zip(_texts(parameter.choices), parameter.choices, strict=True))
+    default = next((text for text, choice in pairs.items() if same(choice, parameter.default)), None)
+    return {"choices": tuple(pairs), "default": default}, {"choices": pairs}
 
 
 def _lowered_numbers(parameter: Discrete, vocabulary: Vocabulary) -> tuple[dict[str, Any], Hint]:
