@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from small_door import door_module
 from tuneport.cli import app
 from tuneport.emulators import doors
 from tuneport.emulators.faults import Faults
+from tuneport.emulators.server import LOOPBACK
 from tuneport.errors import MissingExtraError, SettingsError
 from tuneport.testing.plugin import EmulatedCloud, tuneport_cloud  # noqa: F401 - a fixture
 
@@ -225,15 +228,22 @@ def test_bad_arguments_are_refused_before_anything_is_served(planted, monkeypatc
     assert all(part in said for part in parts), said
 
 
+def neighbours() -> int:
+    """The first of two free ports, below those that systems hand out by chance: nobody else takes them meanwhile."""
+    for port in range(20_000 + os.getpid() % 5_000 * 2, 32_000, 2):
+        with suppress(OSError), socket.create_server((LOOPBACK, port)), socket.create_server((LOOPBACK, port + 1)):
+            return port
+    raise AssertionError("no two free ports")
+
+
 def test_a_taken_port_closes_what_was_open(emulators: Emulators, planted, make_host):
-    host = make_host()
-    first = doors.open_doors(["vertex"], host, Faults())
-    port = int(first.endpoints["vertex"].rpartition(":")[2])
+    host, port = make_host(), neighbours()
+    first = doors.open_doors(["vertex"], host, Faults(), port + 1)
     with pytest.raises(SettingsError, match="taken"):
-        doors.open_doors(["sagemaker", "vertex"], host, Faults(), port - 1)
+        doors.open_doors(["sagemaker", "vertex"], host, Faults(), port)
     first.close()
-    with doors.open_doors(["sagemaker", "vertex"], host, Faults(), port - 1) as opened:
-        assert opened.endpoints == {"sagemaker": f"http://127.0.0.1:{port - 1}", "vertex": f"http://127.0.0.1:{port}"}
+    with doors.open_doors(["sagemaker", "vertex"], host, Faults(), port) as opened:
+        assert opened.endpoints == {"sagemaker": f"http://127.0.0.1:{port}", "vertex": f"http://127.0.0.1:{port + 1}"}
 
 
 def test_faults_are_the_same_in_every_process_of_a_seed(emulators: Emulators):
