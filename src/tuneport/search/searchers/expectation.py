@@ -33,18 +33,18 @@ class LossLearner:
         self._level = level
         self._learner = KernelLearner(embedding, first, lambda *told: self._told(*told)[0], level=level)
 
-    def model(self, features: Array, losses: Array, waiting: Array, shrunk: float | None) -> Process:
+    def model(self, features: Array, losses: Array, waiting: Array, doubt: float | None) -> Process:
         """What is expected of the warped loss.
 
         Args:
             features: of what was measured, shape (n, columns).
             losses: finite, shape (n,).
             waiting: features of running trials, which count as what is expected of them; shape (running, columns).
-            shrunk: share to which the kernel's lengths shrink, where it is doubted.
+            doubt: share to which the kernel's lengths shrink, where it is doubted.
         """
         kernel = self._learner.kernel(features, losses)
-        if shrunk is not None:
-            kernel = kernel.doubted(self._learner.prior, shrunk)
+        if doubt is not None:
+            kernel = kernel.doubted(self._learner.prior, doubt)
         values, share = self._told(features, losses)
         chosen = representative(losses)
         process = expecting(kernel, features[chosen], values[chosen], waiting)
